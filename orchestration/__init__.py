@@ -1,0 +1,1 @@
+"""Jobs and definitions: what Dagster loads."""

@@ -1,0 +1,1 @@
+"""PostgreSQL and TimescaleDB: the embedded server, migrations, bulk load, range reads."""

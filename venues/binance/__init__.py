@@ -1,0 +1,1 @@
+"""Binance spot and USD-M futures: archives, REST, exchange rules."""

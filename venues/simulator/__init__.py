@@ -1,0 +1,1 @@
+"""An exchange on loopback that speaks Binance's own protocol: spot, USD-M and archive."""
