@@ -1,0 +1,78 @@
+from pathlib import Path
+
+import pytest
+
+from tidemark.settings import SettingsError, load_settings
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TIDEMARK_CONFIG", raising=False)
+    return tmp_path
+
+
+def test_the_defaults_point_at_the_real_exchange_and_the_embedded_server() -> None:
+    settings = load_settings()
+    assert settings.venue("binance_spot").rest == "https://data-api.binance.vision"
+    assert settings.venue("binance_usdm").rest == "https://fapi.binance.com"
+    assert settings.venue("binance_spot").archive == "https://data.binance.vision"
+    assert settings.admin_url is None
+    assert settings.home.is_absolute()
+
+
+def test_a_variable_wins_over_the_file(empty_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (empty_folder / "tidemark.yaml").write_text("log_level: ERROR\ndagster_port: 3100\n")
+    monkeypatch.setenv("TIDEMARK_LOG_LEVEL", "DEBUG")
+    settings = load_settings()
+    assert (settings.log_level, settings.dagster_port) == ("DEBUG", 3100)
+
+
+def test_a_nested_address_is_set_by_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIDEMARK_BINANCE_SPOT__REST", "http://127.0.0.1:8001/")
+    assert load_settings().binance_spot.rest == "http://127.0.0.1:8001"
+
+
+def test_settings_cannot_be_changed() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        load_settings().log_level = "DEBUG"  # type: ignore[misc]
+
+
+def test_an_unknown_key_in_the_file_is_refused_by_name(empty_folder: Path) -> None:
+    (empty_folder / "tidemark.yaml").write_text("dagster_prot: 3100\n")
+    with pytest.raises(SettingsError, match="dagster_prot"):
+        load_settings()
+
+
+def test_a_wrong_value_is_told_with_what_was_received(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIDEMARK_DAGSTER_PORT", "eighty")
+    with pytest.raises(SettingsError, match=r"dagster_port.*'eighty'"):
+        load_settings()
+
+
+def test_a_secret_in_the_file_is_refused_without_repeating_it(empty_folder: Path) -> None:
+    (empty_folder / "tidemark.yaml").write_text("admin_url: postgresql://postgres:hunter2@db/postgres\n")
+    with pytest.raises(SettingsError, match="TIDEMARK_ADMIN_URL_FILE") as caught:
+        load_settings()
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_secret_is_read_from_the_file_its_variable_names(empty_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (empty_folder / "url").write_text("postgresql://postgres:hunter2@db/postgres\n")
+    monkeypatch.setenv("TIDEMARK_ADMIN_URL_FILE", str(empty_folder / "url"))
+    settings = load_settings()
+    assert settings.admin_url is not None
+    assert settings.admin_url.get_secret_value() == "postgresql://postgres:hunter2@db/postgres"
+    assert "hunter2" not in repr(settings)
+
+
+def test_a_secret_file_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIDEMARK_ADMIN_URL_FILE", "nowhere/url")
+    with pytest.raises(SettingsError, match="TIDEMARK_ADMIN_URL_FILE names nowhere/url"):
+        load_settings()
+
+
+def test_a_named_configuration_file_must_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIDEMARK_CONFIG", "nowhere.yaml")
+    with pytest.raises(SettingsError, match=r"nowhere\.yaml, which does not exist"):
+        load_settings()
