@@ -106,7 +106,7 @@ class Settings(BaseSettings):
     binance_spot: VenueSettings = VenueSettings(rest="https://data-api.binance.vision")
     binance_usdm: VenueSettings = VenueSettings(rest="https://fapi.binance.com")
     dagster_port: int = Field(default=3000, ge=1, le=65535)
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
     log_format: Literal["auto", "json", "text"] = "auto"
 
     @field_validator("home")

@@ -1,0 +1,225 @@
+"""Assets of what the engine makes of candles: `indicators` and `regimes`, written by one pass.
+
+The pass has no self-dependency (docs/adr/0004). For each series it finds the latest month up to which the stored
+rows were made from exactly the candles that are stored now (the snapshot at its end carries their chain), goes on
+from there, and writes month by month. A month behind which a candle changed is computed again, one whose chain still
+matches is not. It stops before the first pending hole, and before a month that an earlier, missing month leaves without
+a chain.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from time import perf_counter
+from typing import Any
+
+import dagster as dg
+import psycopg
+
+from assets import progress
+from assets.market import SeriesSelection
+from assets.partitions import Month, Task, instrument_months, tasks_of
+from assets.plots import sparkline
+from assets.resources import Postgres
+from contracts import SeriesKey
+from engine import ENGINE_VERSION, EngineParams, SeriesEngine
+from store import gaps, snapshots
+from store.analysis import Engine, claim_engine, read_indicators, replace_window
+from store.candle_reads import last_open_time, read_bars
+from store.connections import translated
+from store.ledger import digests
+from store.locks import instrument_lock
+
+
+class AnalysisConfig(SeriesSelection):
+    """What a run of the pass may be told.
+
+    Attributes:
+        recompute: Take the analysis tables over from another engine version or parameter set: they are emptied and
+            filled again.
+    """
+
+    recompute: bool = False
+
+
+@dataclass(slots=True)
+class PassReport:
+    """What one pass did.
+
+    Attributes:
+        rows: Rows written by table.
+        written: `(series, month)` of every month written.
+        unchanged: Months whose chain still matched.
+        stopped: Why a series ends before the last month asked for, one sentence each.
+        seconds: Time spent by activity.
+    """
+
+    rows: dict[str, int] = field(default_factory=lambda: {"indicators": 0, "regimes": 0})
+    written: list[tuple[SeriesKey, Month]] = field(default_factory=list)
+    unchanged: int = 0
+    stopped: list[str] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def spend(self, activity: str, begun: float) -> None:
+        """Count the time since `begun` (of the performance counter) in."""
+        self.seconds[activity] = self.seconds.get(activity, 0.0) + perf_counter() - begun
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """The bars of one month that may be analysed.
+
+    Attributes:
+        month: The month.
+        end: Exclusive end of the open times: the month's end or its first pending hole.
+        last: Open time of the last stored bar in it; None = it has none.
+        chain: Chain of the month.
+    """
+
+    month: Month
+    end: datetime
+    last: datetime | None
+    chain: str
+
+
+def stretches(conn: psycopg.Connection, key: SeriesKey, until: Month, report: PassReport) -> list[Stretch]:
+    """The months of a series that can be analysed, oldest first, up to `until`."""
+    found: list[Stretch] = []
+    for entry in digests(conn, key):
+        month = Month.of(datetime(entry.month.year, entry.month.month, 1, tzinfo=UTC))
+        if until < month:
+            break
+        if entry.chain is None:
+            report.stopped.append(f"{key} stops before {month}: an earlier month is not stored")
+            break
+        holes = gaps.pending(conn, key, month.start, month.end)
+        end = max(month.start, holes[0].start) if holes else month.end
+        found.append(Stretch(month, end, last_open_time(conn, key, month.start, end), entry.chain))
+        if holes:
+            report.stopped.append(f"{key} stops at {end.isoformat()}: a hole there is pending")
+            break
+    return found
+
+
+def analyse(conn: psycopg.Connection, key: SeriesKey, until: Month, params: EngineParams, report: PassReport) -> None:
+    """Bring the analysis of one series up to `until`."""
+    todo = stretches(conn, key, until, report)
+    engine, done = resume(conn, key, todo, params)
+    report.unchanged += done
+    label = f"analysis {key}"
+    for position, stretch in enumerate(todo[done:]):
+        progress.report(label, done=position, total=len(todo) - done)
+        begun = perf_counter()
+        bars = read_bars(conn, key, stretch.month.start, stretch.end)
+        report.spend("reading", begun)
+        begun = perf_counter()
+        rows = engine.advance(bars)
+        frames = {"indicators": rows.indicators, "regimes": rows.regimes}
+        report.spend("computing", begun)
+        begun = perf_counter()
+        with translated("write a month of analysis", key=f"{key} {stretch.month}"), conn.transaction():
+            # The whole month is replaced: rows behind a hole that is pending again must not outlive it.
+            snapshots.drop_from(conn, key, key.tf.known_at(stretch.month.start))
+            replace_window(
+                conn, "indicators", key, start=stretch.month.start, end=stretch.month.end, frame=rows.indicators
+            )
+            replace_window(conn, "regimes", key, start=stretch.month.start, end=stretch.month.end, frame=rows.regimes)
+            if stretch.last is not None:
+                state = snapshots.Snapshot(
+                    key=key,
+                    ts=key.tf.known_at(stretch.last),
+                    params_hash=params.hash,
+                    engine_version=ENGINE_VERSION,
+                    chain=stretch.chain,
+                    state=engine.snapshot(),
+                )
+                snapshots.write_snapshot(conn, state)
+        report.spend("writing", begun)
+        report.written.append((key, stretch.month))
+        for table, frame in frames.items():
+            report.rows[table] += frame.height
+    if todo[done:]:
+        progress.report(label, done=len(todo) - done, total=len(todo) - done)
+
+
+def resume(
+    conn: psycopg.Connection, key: SeriesKey, todo: Sequence[Stretch], params: EngineParams
+) -> tuple[SeriesEngine, int]:
+    """The engine to go on with, and how many of the stretches it has seen already."""
+    for done in range(len(todo), 0, -1):
+        stretch = todo[done - 1]
+        if stretch.last is None:
+            continue
+        ts = key.tf.known_at(stretch.last)
+        found = snapshots.snapshot_at(conn, key, ts, params_hash=params.hash, engine_version=ENGINE_VERSION)
+        if found is not None and found.chain == stretch.chain:
+            return SeriesEngine.restore(found.state, key=key, params=params), done
+    return SeriesEngine(key, params), 0
+
+
+@dg.multi_asset(
+    name="analysis",
+    specs=[
+        dg.AssetSpec(
+            table,
+            deps=["candles", "candle_gaps"],
+            group_name="analysis",
+            kinds={"postgres", "numba"},
+            owners=["team:quant"],
+            description=description,
+        )
+        for table, description in (
+            ("indicators", "Indicators of every closed bar, null until defined; the same code runs live."),
+            ("regimes", "What kind of market each bar belonged to: shock, trend or range."),
+        )
+    ],
+    partitions_def=instrument_months,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+)
+def analysis(
+    context: dg.AssetExecutionContext, config: AnalysisConfig, database: Postgres
+) -> Iterator[dg.MaterializeResult[None]]:
+    """Run the engine over the months of each instrument of the run, under the instrument's lock."""
+    params = EngineParams()
+    for task in tasks_of(context.partition_keys):
+        with (
+            database.connect() as conn,
+            instrument_lock(
+                conn,
+                task.instrument,
+                on_wait=lambda name=task.instrument: context.log.info(  # type: ignore[misc]
+                    f"another run works on {name}: waiting until it ends"
+                ),
+            ),
+        ):
+            engine = Engine(params.hash, ENGINE_VERSION, params.model_dump())
+            claim_engine(conn, engine, at=datetime.now(UTC), recompute=config.recompute)
+            report = PassReport()
+            series = config.of(conn, task.instrument)
+            for key in series:
+                analyse(conn, key, task.months[-1], params, report)
+            for reason in report.stopped:
+                context.log.warning(reason)
+            context.log.info(f"{task.instrument}: {report.rows} rows written, {report.unchanged} months unchanged")
+            yield from _results(conn, task, series, report)
+
+
+def _results(
+    conn: psycopg.Connection, task: Task, series: Sequence[SeriesKey], report: PassReport
+) -> Iterator[dg.MaterializeResult[None]]:
+    shown = read_indicators(conn, series[-1], task.start, task.end)["rsi14"].drop_nulls().to_list()
+    shared: dict[str, dg.MetadataValue[Any]] = {
+        "months written": dg.MetadataValue.md(
+            ", ".join(f"{key.tf} {month}" for key, month in report.written) or "none: every chain still matched"
+        ),
+        "months unchanged": dg.MetadataValue.int(report.unchanged),
+        "stopped": dg.MetadataValue.md("\n".join(f"- {reason}" for reason in report.stopped) or "no"),
+        "seconds": dg.MetadataValue.json({name: round(value, 3) for name, value in report.seconds.items()}),
+        "engine version": dg.MetadataValue.int(ENGINE_VERSION),
+    }
+    plots: dict[str, dict[str, dg.MetadataValue[Any]]] = {
+        "indicators": {"rsi14": dg.MetadataValue.md(sparkline(shown, title=f"rsi14 of {series[-1]}"))}
+    }
+    for table, rows in report.rows.items():
+        extra: dict[str, dg.MetadataValue[Any]] = {"rows written": dg.MetadataValue.int(rows)}
+        yield dg.MaterializeResult(asset_key=table, metadata=shared | extra | plots.get(table, {}))

@@ -1,0 +1,1 @@
+"""Asset checks, one module for the assets of a layer."""

@@ -1,0 +1,230 @@
+"""Assets of what the exchange said: `exchange_rules`, `candles`, `candle_gaps`.
+
+`candles` and `candle_gaps` are one step (docs/adr/0005): it loads every month of its run, writes each in one
+transaction with its digest and its holes, and at the end asks the second time for the holes that are still pending.
+A month that is complete already costs one look and no request.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+import psycopg
+from pydantic import Field
+
+from assets.candle_run import Effects, Job, RunReport, run_candles
+from assets.holes import Run
+from assets.partitions import Task, instrument_months, tasks_of
+from assets.plots import sparkline
+from assets.resources import Exchange, Postgres
+from contracts import InstrumentKey, Rejected, SeriesKey
+from store import gaps
+from store.candle_reads import read_bars, source_counts
+from store.catalog import Instrument, list_instruments, list_series, record_rules, upsert_instrument
+from store.locks import instrument_lock
+from venues.binance.client import MarketData
+from venues.binance.rules import SymbolInfo, rules_sha256
+
+FAR_FUTURE = datetime(9999, 1, 1, tzinfo=UTC)
+
+
+class SeriesSelection(dg.Config):
+    """Which series of the partition's instrument a run works on.
+
+    Attributes:
+        timeframes: Their timeframes; empty = every enabled series of the instrument.
+    """
+
+    timeframes: list[str] = Field(default_factory=list)
+
+    def of(self, conn: psycopg.Connection, instrument: InstrumentKey) -> list[SeriesKey]:
+        """The selected series, sorted by duration.
+
+        Raises:
+            Rejected: The instrument has none of them.
+        """
+        kept = [setting.key for setting in list_series(conn, instrument, enabled_only=True)]
+        found = [key for key in kept if not self.timeframes or str(key.tf) in self.timeframes]
+        if not found:
+            msg = (
+                f"{instrument} has no enabled series{' of ' + ', '.join(self.timeframes) if self.timeframes else ''}: "
+                f"`tidemark backfill` adds series, market.series lists them"
+            )
+            raise Rejected(msg)
+        return found
+
+
+@dg.asset(
+    group_name="market",
+    kinds={"postgres"},
+    owners=["team:data"],
+    description="Trading rules of every instrument we keep, one row each time the exchange changed them.",
+)
+def exchange_rules(
+    context: dg.AssetExecutionContext, database: Postgres, exchange: Exchange
+) -> dg.MaterializeResult[None]:
+    """Snapshot the rules of all instruments of `market.series`, and note when each was listed."""
+    with database.connect() as conn:
+        known = {instrument.key: instrument for instrument in list_instruments(conn)}
+        wanted = sorted({setting.key.instrument for setting in list_series(conn)})
+        found = asyncio.run(_ask_rules(exchange, wanted, known))
+        changed = 0
+        for instrument, (info, listed_at, seen_at) in found.items():
+            rules = info.rules
+            row = Instrument(
+                key=instrument,
+                contract_type=rules.contract_type,
+                base=rules.base,
+                quote=rules.quote,
+                status=rules.status,
+                listed_at=listed_at,
+                delisted_at=info.delisted_at,
+            )
+            upsert_instrument(conn, row)
+            changed += record_rules(conn, rules, sha256=rules_sha256(rules), seen_at=seen_at)
+    context.log.info(f"rules of {len(found)} instruments read, {changed} changed")
+    return dg.MaterializeResult(metadata={"instruments": len(found), "changed": changed})
+
+
+async def _ask_rules(
+    exchange: Exchange, wanted: Sequence[InstrumentKey], known: Mapping[InstrumentKey, Instrument]
+) -> dict[InstrumentKey, tuple[SymbolInfo, datetime | None, datetime]]:
+    by_venue: dict[str, list[InstrumentKey]] = defaultdict(list)
+    for instrument in wanted:
+        by_venue[instrument.venue].append(instrument)
+    found: dict[InstrumentKey, tuple[SymbolInfo, datetime | None, datetime]] = {}
+    async with exchange.open() as data:
+        for venue, instruments in by_venue.items():
+            info = await data.rest(venue).exchange_info([instrument.symbol for instrument in instruments])
+            for instrument in instruments:
+                stored = known[instrument].listed_at if instrument in known else None
+                # The first candle, not the stated date: spot states none, and trading may begin later than stated.
+                listed_at = stored or await data.rest(venue).first_open_time(instrument.series("1m"))
+                found[instrument] = (info.symbols[instrument.symbol], listed_at, info.seen_at)
+    return found
+
+
+@dg.multi_asset(
+    name="candles",
+    specs=[
+        dg.AssetSpec(
+            "candles",
+            deps=[exchange_rules],
+            group_name="market",
+            kinds={"postgres", "polars"},
+            owners=["team:data"],
+            description="Closed candles of every timeframe, exactly as the exchange gave them, each with its source.",
+        ),
+        dg.AssetSpec(
+            "candle_gaps",
+            deps=["candles"],
+            group_name="market",
+            kinds={"postgres"},
+            owners=["team:data"],
+            description="Every missing candle with its cause; analysis runs up to the first pending one.",
+        ),
+    ],
+    partitions_def=instrument_months,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+)
+def candles(
+    context: dg.AssetExecutionContext, config: SeriesSelection, database: Postgres, exchange: Exchange
+) -> Iterator[dg.MaterializeResult[None]]:
+    """Load the months of each instrument of the run, under the instrument's lock."""
+    for task in tasks_of(context.partition_keys):
+        with (
+            database.connect() as conn,
+            instrument_lock(
+                conn,
+                task.instrument,
+                on_wait=lambda name=task.instrument: context.log.info(  # type: ignore[misc]
+                    f"another run works on {name}: waiting until it ends"
+                ),
+            ),
+        ):
+            series = config.of(conn, task.instrument)
+            report = asyncio.run(_load(context, conn, exchange, task, series))
+            yield dg.MaterializeResult(asset_key="candles", metadata=_candle_metadata(conn, task, series, report))
+            yield dg.MaterializeResult(asset_key="candle_gaps", metadata=_gap_metadata(conn, task, series, report))
+
+
+async def _load(
+    context: dg.AssetExecutionContext,
+    conn: psycopg.Connection,
+    exchange: Exchange,
+    task: Task,
+    series: Sequence[SeriesKey],
+) -> RunReport:
+    async with exchange.open() as data:
+        job = await job_of(conn, data, task, series)
+        venue = task.instrument.venue
+        effects = Effects(archive=data.archive(venue), rest=data.rest(venue), say=context.log.info)
+        report = await run_candles(job, conn, effects)
+    context.log.info(
+        f"{task.instrument}: {report.loaded} months of a series loaded, {report.complete} were complete; "
+        f"{report.counts}; {report.quarantined} rows quarantined, {report.pending} holes pending"
+    )
+    return report
+
+
+async def job_of(conn: psycopg.Connection, data: MarketData, task: Task, series: Sequence[SeriesKey]) -> Job:
+    """What a run of `task` is asked for, as of the venue's time now.
+
+    Raises:
+        Rejected: The instrument's rules or listing time are not stored yet.
+    """
+    row = next((found for found in list_instruments(conn) if found.key == task.instrument), None)
+    if row is None or row.listed_at is None:
+        msg = f"{task.instrument}: no rules or no listing time are stored; materialize exchange_rules first"
+        raise Rejected(msg)
+    now = await data.rest(task.instrument.venue).server_time()
+    return Job(
+        instrument=task.instrument,
+        series=series,
+        months=task.months,
+        listed=Run(row.listed_at, row.delisted_at or FAR_FUTURE),
+        now=now,
+    )
+
+
+def _candle_metadata(
+    conn: psycopg.Connection, task: Task, series: Sequence[SeriesKey], report: RunReport
+) -> dict[str, dg.MetadataValue[Any]]:
+    lines = ["| series | archive | rest | ws |", "|---|---:|---:|---:|"]
+    total = 0
+    for key in series:
+        counts = source_counts(conn, key, task.start, task.end)
+        total += sum(counts.values())
+        lines.append(f"| {key} | {counts.get('archive', 0)} | {counts.get('rest', 0)} | {counts.get('ws', 0)} |")
+    closes = read_bars(conn, series[-1], task.start, task.end)["close"].to_list()
+    return {
+        "rows": dg.MetadataValue.int(total),
+        "sources": dg.MetadataValue.md("\n".join(lines)),
+        "inserted": dg.MetadataValue.int(report.counts.inserted),
+        "revised": dg.MetadataValue.int(report.counts.revised),
+        "lost": dg.MetadataValue.int(report.counts.lost),
+        "quarantined": dg.MetadataValue.int(report.quarantined),
+        "complete before": dg.MetadataValue.int(report.complete),
+        "seconds": dg.MetadataValue.json({name: round(value, 3) for name, value in report.seconds.items()}),
+        "close": dg.MetadataValue.md(sparkline(closes, title=f"close of {series[-1]}")),
+    }
+
+
+def _gap_metadata(
+    conn: psycopg.Connection, task: Task, series: Sequence[SeriesKey], report: RunReport
+) -> dict[str, dg.MetadataValue[Any]]:
+    by_cause: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    for key in series:
+        for hole in gaps.holes(conn, key, task.start, task.end):
+            by_cause[hole.cause][0] += 1
+            by_cause[hole.cause][1] += key.tf.bars_in(hole.start, hole.end)
+    lines = ["| cause | holes | bars |", "|---|---:|---:|"]
+    lines += [f"| {cause} | {holes} | {bars} |" for cause, (holes, bars) in sorted(by_cause.items())]
+    return {
+        "holes": dg.MetadataValue.int(sum(holes for holes, _ in by_cause.values())),
+        "holes by cause": dg.MetadataValue.md("\n".join(lines)),
+        "pending": dg.MetadataValue.int(report.pending),
+    }

@@ -1,0 +1,42 @@
+"""Which months still need a run, told from the ledger alone: no candle is read and nobody is asked.
+
+A month is due when a series of it has slots that are neither stored nor explained, or when its analysis was not made
+from exactly the candles that are stored now. The command line asks before it starts a run, so that a second backfill
+of the same months starts none.
+"""
+
+import psycopg
+
+from assets.analysis import PassReport, resume, stretches
+from assets.candle_run import Job
+from assets.partitions import Month
+from contracts import SeriesKey
+from engine import EngineParams
+from store import gaps, ledger
+
+
+def months_due(conn: psycopg.Connection, job: Job, params: EngineParams) -> list[Month]:
+    """The months of `job` that a run would change, oldest first."""
+    due: set[Month] = set()
+    for key in job.series:
+        due |= {month for month in job.months if not _candles_complete(conn, job, key, month)}
+        todo = stretches(conn, key, job.months[-1], PassReport())
+        _, done = resume(conn, key, todo, params)
+        due |= {stretch.month for stretch in todo[done:]}
+    return sorted(month for month in job.months if month in due)
+
+
+def _candles_complete(conn: psycopg.Connection, job: Job, key: SeriesKey, month: Month) -> bool:
+    window = job.window(key, month)
+    if window.start >= window.end:
+        return True
+    stored = next((entry for entry in ledger.digests(conn, key) if entry.month == month.start.date()), None)
+    if stored is None or stored.chain is None:
+        return False
+    explained = sum(
+        key.tf.bars_in(max(hole.start, window.start), min(hole.end, window.end))
+        for hole in gaps.holes(conn, key, window.start, window.end)
+        if hole.cause not in {gaps.PENDING, gaps.FILLED_ELSEWHERE}
+    )
+    # A stream may have stored newer bars than the window asks for: more than enough is complete too.
+    return stored.rows + explained >= key.tf.bars_in(window.start, window.end)

@@ -1,0 +1,42 @@
+"""Everything Dagster loads.
+
+No network and no database is touched at import: addresses are settings, and the database's URL is read from the
+environment when a run starts (`tidemark` sets it for the processes it starts).
+"""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from assets import analysis, market
+from assets.checks.market import candle_checks
+from assets.resources import Exchange, Postgres
+from orchestration.jobs import backfill, refresh_rules
+from tidemark.settings import Settings, load_settings
+
+VENUES = ("binance_spot", "binance_usdm")
+
+
+def exchange_of(settings: Settings) -> Exchange:
+    """The exchange resource that the settings describe."""
+    return Exchange(
+        rest={venue: settings.venue(venue).rest for venue in VENUES},
+        archive={venue: settings.venue(venue).archive for venue in VENUES},
+        weight_share={venue: settings.venue(venue).weight_share for venue in VENUES},
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """All assets, checks, jobs and resources."""
+    return dg.Definitions(
+        assets=dg.load_assets_from_modules([market, analysis]),
+        asset_checks=[candle_checks],
+        jobs=[backfill, refresh_rules],
+        resources={
+            "database": Postgres(url=dg.EnvVar("TIDEMARK_BATCH_URL")),
+            "exchange": exchange_of(load_settings()),
+        },
+        # A step in a process of its own costs two seconds; runs work side by side instead.
+        executor=dg.in_process_executor,
+    )

@@ -1,0 +1,210 @@
+"""A backfill as the command line runs it: through the Dagster instance, one run an instrument, in this process.
+
+The runs show in the Dagster UI like any other and may be stopped at any point: whole months stay, the next backfill
+goes on behind them. Months that are complete are told apart first, and an instrument without any other starts no run.
+
+    outcomes = run_backfill(installation, Request("binance_spot", ("BTCUSDT",), ("1m",), start, end), say=print)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import dagster as dg
+import psycopg
+
+from assets import progress
+from assets.market import job_of
+from assets.partitions import Month, Task, months, months_between, partition_key
+from assets.planning import months_due
+from contracts import InstrumentKey, Rejected, Retryable
+from engine import EngineParams
+from orchestration.definitions import defs, exchange_of
+from store.catalog import SeriesSetting, list_instruments, list_series, upsert_series
+from store.connections import connect
+from tidemark.installation import BATCH, Installation
+from tidemark.settings import Settings
+
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+class RunFailed(Retryable):
+    """A Dagster run failed; the message carries the error of its first failed step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to backfill.
+
+    Attributes:
+        venue: Venue of all symbols.
+        symbols: Symbols as the venue writes them.
+        timeframes: Timeframes to keep from now on.
+        start: First instant wanted; its whole month is loaded.
+        end: First instant not wanted; None = the venue's time now.
+        recompute: Take the analysis over from another engine version or parameter set.
+    """
+
+    venue: str
+    symbols: tuple[str, ...]
+    timeframes: tuple[str, ...]
+    start: datetime
+    end: datetime | None = None
+    recompute: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one instrument.
+
+    Attributes:
+        instrument: The instrument.
+        months: Months asked for.
+        due: Months that were not complete; empty = no run was needed.
+        run_id: The Dagster run; None where none was needed.
+        failure: Why the run failed; None = it succeeded, or none was needed.
+        seconds: Wall-clock time.
+    """
+
+    instrument: InstrumentKey
+    months: Sequence[Month]
+    due: Sequence[Month]
+    run_id: str | None
+    failure: str | None
+    seconds: float
+
+
+def run_backfill(
+    installation: Installation, request: Request, *, listener: progress.Listener, say: Callable[[str], None]
+) -> list[Outcome]:
+    """Load, check and analyse what is missing.
+
+    Args:
+        installation: Its database must be running and upgraded.
+        request: What to backfill.
+        listener: Receives the progress of the runs.
+        say: Tells a person what happens.
+
+    Raises:
+        Rejected: A symbol is unknown, or the period lies in the future or before the first month that exists.
+        TidemarkError: Venue or database could not be used.
+    """
+    installation.enter_dagster()
+    instruments = [InstrumentKey(request.venue, symbol) for symbol in request.symbols]
+    now = asyncio.run(_venue_time(installation.settings, request))
+    wanted = _months(request, now)
+    with (
+        connect(installation.url(BATCH), application_name="tidemark backfill") as conn,
+        dg.DagsterInstance.get() as instance,
+        progress.listening(listener),
+    ):
+        for instrument in instruments:
+            _keep(conn, instrument, request.timeframes)
+        instance.add_dynamic_partitions("instruments", [str(instrument) for instrument in instruments])
+        known = {row.key for row in list_instruments(conn) if row.listed_at is not None}
+        if not known.issuperset(instruments):
+            say("reading the exchange's rules")
+            failure = _run(instance, "refresh_rules", tags={}, config={}).failure
+            if failure is not None:
+                raise RunFailed(failure)
+        return [_backfill(conn, instance, installation, request, Task(i, tuple(wanted)), say) for i in instruments]
+
+
+async def _venue_time(settings: Settings, request: Request) -> datetime:
+    """The venue's time; on the way its symbols are checked, before anything is stored."""
+    async with exchange_of(settings).open() as data:
+        rest = data.rest(request.venue)
+        await rest.exchange_info(request.symbols)
+        return await rest.server_time()
+
+
+def _months(request: Request, now: datetime) -> list[Month]:
+    end = request.end or now
+    if request.start >= now:
+        msg = f"--from {request.start:%Y-%m-%d} lies in the future: {request.venue}'s clock reads {now:%Y-%m-%d %H:%M}"
+        raise Rejected(msg)
+    if end > now:
+        msg = f"--to {end:%Y-%m-%d} lies in the future: leave it out to load up to now ({now:%Y-%m-%d %H:%M})"
+        raise Rejected(msg)
+    if end <= request.start:
+        msg = f"--from {request.start:%Y-%m-%d} is not before --to {end:%Y-%m-%d}: the period is half-open"
+        raise Rejected(msg)
+    wanted = months_between(request.start, end)
+    first = Month.parse(months.get_partition_keys()[0])
+    if wanted[0] < first:
+        msg = f"there is no month {wanted[0]}: Binance's first candle is of {first}"
+        raise Rejected(msg)
+    return wanted
+
+
+def _keep(conn: psycopg.Connection, instrument: InstrumentKey, timeframes: Sequence[str]) -> None:
+    present = {setting.key: setting for setting in list_series(conn, instrument)}
+    for tf in timeframes:
+        key = instrument.series(tf)
+        if key not in present or not present[key].enabled:
+            upsert_series(conn, SeriesSetting(key))
+
+
+def _backfill(
+    conn: psycopg.Connection,
+    instance: dg.DagsterInstance,
+    installation: Installation,
+    request: Request,
+    task: Task,
+    say: Callable[[str], None],
+) -> Outcome:
+    begun = time.perf_counter()
+    series = sorted(task.instrument.series(tf) for tf in request.timeframes)
+
+    async def planned() -> list[Month]:
+        async with exchange_of(installation.settings).open() as data:
+            job = await job_of(conn, data, task, series)
+        return list(task.months) if request.recompute else months_due(conn, job, EngineParams())
+
+    due = asyncio.run(planned())
+    if not due:
+        say(f"{task.instrument}: all {len(task.months)} months are complete, nothing to do")
+        return Outcome(task.instrument, task.months, due, None, None, time.perf_counter() - begun)
+    say(f"{task.instrument}: {len(due)} of {len(task.months)} months to load, {due[0]} to {due[-1]}")
+    timeframes = [str(key.tf) for key in series]
+    config = {
+        "candles": {"config": {"timeframes": timeframes}},
+        "analysis": {"config": {"timeframes": timeframes, "recompute": request.recompute}},
+    }
+    tags = {
+        "dagster/asset_partition_range_start": str(partition_key(task.instrument, due[0])),
+        "dagster/asset_partition_range_end": str(partition_key(task.instrument, due[-1])),
+    }
+    done = _run(instance, "backfill", tags=tags, config=config)
+    return Outcome(task.instrument, task.months, due, done.run_id, done.failure, time.perf_counter() - begun)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    run_id: str
+    failure: str | None
+
+
+def _run(instance: dg.DagsterInstance, job: str, *, tags: dict[str, str], config: dict[str, object]) -> _Run:
+    result = (
+        defs()
+        .resolve_job_def(job)
+        .execute_in_process(instance=instance, tags=tags, run_config={**QUIET, "ops": config}, raise_on_error=False)
+    )
+    return _Run(result.run_id, None if result.success else "; ".join(_failures(result)))
+
+
+def _failures(result: dg.ExecuteInProcessResult) -> Iterator[str]:
+    for event in result.all_events:
+        if event.is_step_failure:
+            # Dagster wraps what the body raised once; what that was raised from is detail, and stays in the UI.
+            wrapper = event.step_failure_data.error
+            error = wrapper.cause if wrapper is not None and wrapper.cause is not None else wrapper
+            yield f"{event.step_key}: {error.message.strip() if error else 'no message'}"
+    for check in result.get_asset_check_evaluations():
+        if not check.passed:
+            yield f"check {check.check_name}: {check.description or 'failed'}"

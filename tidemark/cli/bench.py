@@ -1,0 +1,86 @@
+"""`tidemark bench`: every stated figure, measured on this machine beside its peer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from bench.measurement import Measurement
+from tidemark.cli import console
+
+
+def _engine(smoke: bool) -> list[Measurement]:
+    from bench.engine import run
+
+    return run(smoke=smoke)
+
+
+def _load(smoke: bool) -> list[Measurement]:
+    from bench.load import run
+
+    return run(smoke=smoke)
+
+
+def _demo(smoke: bool) -> list[Measurement]:
+    from bench.demo import run
+
+    return run(smoke=smoke)
+
+
+_BENCHES: dict[str, Callable[[bool], list[Measurement]]] = {"engine": _engine, "load": _load, "demo": _demo}
+
+
+def bench(
+    name: Annotated[str, typer.Argument(help=f"{', '.join(_BENCHES)} or all.")],
+    smoke: Annotated[bool, typer.Option("--smoke", help="Small sizes and twice the tolerance.")] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file too.")] = None,
+) -> None:
+    """Measure, print a table, and end with exit code 1 where a stated figure is missed."""
+    if name != "all" and name not in _BENCHES:
+        msg = f"there is no bench {name!r}: use one of {', '.join(_BENCHES)} or all"
+        raise typer.BadParameter(msg)
+    found: list[Measurement] = []
+    for chosen in _BENCHES if name == "all" else [name]:
+        with console.step(f"measuring {chosen}"):
+            found += _BENCHES[chosen](smoke)
+    console.out.print(_table(found))
+    if json_file is not None:
+        text = json.dumps([asdict(measurement) for measurement in found], indent=2)
+        json_file.write_text(text + "\n", encoding="utf-8")
+    missed = [measurement.name for measurement in found if not measurement.passed]
+    stated = sum(measurement.target is not None for measurement in found)
+    size = "smoke sizes" if smoke else "full sizes"
+    verdict = f"missed: {', '.join(missed)}" if missed else "all reached"
+    typer.echo(f"bench {name} ({size}): {stated - len(missed)} of {stated} stated figures reached; {verdict}")
+    if missed:
+        raise typer.Exit(1)
+
+
+def _table(measurements: list[Measurement]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for name, justify in (
+        ("figure", "left"),
+        ("found", "right"),
+        ("stated", "right"),
+        ("", "left"),
+        ("detail", "left"),
+    ):
+        table.add_column(name, justify="right" if justify == "right" else "left")
+    for one in measurements:
+        mark = "" if one.target is None else ("[green]reached" if one.passed else "[red]missed")
+        detail = ", ".join(f"{name} {_number(value)}" for name, value in one.detail.items())
+        stated = "" if one.target is None else f"{_number(one.target)} {one.unit}"
+        table.add_row(one.name, f"{_number(one.value)} {one.unit}", stated, mark, detail)
+    return table
+
+
+def _number(value: float | str) -> str:
+    if isinstance(value, str):
+        return value
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"

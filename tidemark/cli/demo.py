@@ -1,0 +1,83 @@
+"""`tidemark demo`: see candles, indicators and their lineage on a simulated exchange."""
+
+from __future__ import annotations
+
+import signal
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from store.connections import connect
+from store.overview import overview
+from tidemark.cli import console
+from tidemark.cli.backfill import outcome_table
+from tidemark.cli.status import series_table
+from tidemark.settings import load_settings
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from tidemark.demo import LiveDemo
+
+
+def demo(
+    once: Annotated[
+        bool, typer.Option("--once", help="End after the summary instead of leaving the UI running.")
+    ] = False,
+    bars: Annotated[Path | None, typer.Option(help="1m bars to show: csv, csv.gz or parquet.")] = None,
+) -> None:
+    """Backfill, compute and check on a simulated exchange, then show it all in the Dagster UI.
+
+    Ctrl-C stops everything it started. What it made is kept: the next demo goes on from there.
+    """
+    begun = time.perf_counter()
+    # Dagster takes seconds to import: only this command waits for it.
+    with console.step("starting up"):
+        from tidemark.demo import Demo
+
+    signal.signal(signal.SIGTERM, _as_interrupt)
+    chosen = Demo.of(load_settings().home, bars)
+    try:
+        with chosen.running(say=console.err.print) as live:
+            with console.bars() as shown:
+                outcomes = live.backfill(datetime.now(UTC), shown, console.err.print)
+            failures = [outcome for outcome in outcomes if outcome.failure is not None]
+            console.out.print()
+            console.out.print(outcome_table(outcomes))
+            console.out.print()
+            _show_series(live)
+            for outcome in failures:
+                console.err.print(f"[red]error:[/] {outcome.instrument}: {outcome.failure}", soft_wrap=True)
+            console.out.print(f"\ndone in {time.perf_counter() - begun:.0f} s; everything is kept in {chosen.home}")
+            if failures:
+                raise typer.Exit(1)
+            if not once:
+                _serve(live)
+    except KeyboardInterrupt:
+        console.err.print("stopped")
+
+
+def _show_series(live: LiveDemo) -> None:
+    from tidemark.installation import BATCH
+
+    with connect(live.installation.url(BATCH), application_name="tidemark demo") as conn:
+        console.out.print(series_table(overview(conn)))
+
+
+def _serve(live: LiveDemo) -> None:
+    console.err.print("starting the Dagster UI")
+    with live.dagster() as (child, address):
+        command = "tidemark --demo" if live.demo.bars is None else f"tidemark --config {live.demo.config}"
+        console.out.print(f"\nDagster   [bold]{address}[/]   lineage: {address}/asset-groups")
+        console.out.print(f"SQL       {command} db psql")
+        console.out.print("          select * from analysis.indicators order by ts desc limit 5;")
+        console.out.print("Ctrl-C stops everything.")
+        child.wait()
+
+
+def _as_interrupt(number: int, frame: FrameType | None) -> None:
+    del number, frame
+    raise KeyboardInterrupt

@@ -1,0 +1,167 @@
+"""The demo: everything a newcomer needs to see, on a simulated exchange, in a folder of its own.
+
+It starts the embedded database and the simulator, backfills two closed months and the running one of two instruments
+(or all of a file of bars), and keeps what it made: a second demo finds it there and only adds what is new. What it
+started it stops again, the last first, however it ends.
+
+    with Demo.of(Path(".tidemark"), bars=None).running(say=print) as live:
+        outcomes = live.backfill(listener)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import yaml
+
+from assets import progress
+from contracts import from_us
+from tidemark.backfill import Outcome, Request, run_backfill
+from tidemark.installation import Installation
+from tidemark.processes import Child, answers, free_port
+from tidemark.settings import CONFIG_VARIABLE, load_settings
+from venues.simulator.barfile import FileMarket, read_bars
+
+SEED = 7
+FILE_SYMBOL = "BTCUSDT"
+PORTS = {"spot": 8181, "usdm": 8182, "archive": 8183}
+_SIMULATOR_SECONDS = 60.0
+_DAGSTER_SECONDS = 120.0
+# A candle counts as closed once it has been for two seconds: the clock of a file of bars stands after that.
+_AFTER_THE_LAST_BAR = timedelta(seconds=3)
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """What a file of bars covers."""
+
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """Where a demo lives and what it shows.
+
+    Attributes:
+        home: Its folder; holds its settings file, database, Dagster home and logs.
+        bars: File of 1m bars to serve; None = the generated market.
+        period: What the file covers; None for the generated market.
+    """
+
+    home: Path
+    bars: Path | None
+    period: Period | None
+
+    @classmethod
+    def of(cls, parent: Path, bars: Path | None) -> Demo:
+        """The demo of a folder; every file of bars has its own, so that no two markets mix.
+
+        Raises:
+            BarsRejected: The file cannot be used.
+        """
+        if bars is None:
+            return cls(parent / "demo", None, None)
+        rules = FileMarket(read_bars(bars), FILE_SYMBOL).symbols[FILE_SYMBOL]
+        period = Period(from_us(rules.first_ms * 1000), from_us(rules.end_ms * 1000))
+        digest = hashlib.sha256(bars.read_bytes()).hexdigest()[:8]
+        return cls(parent / f"demo-{digest}", bars.absolute(), period)
+
+    @property
+    def config(self) -> Path:
+        """The settings file of this demo."""
+        return self.home / "tidemark.yaml"
+
+    @contextmanager
+    def running(self, *, say: Say) -> Iterator[LiveDemo]:
+        """The demo with its simulator and database running."""
+        ports = self._write_settings()
+        os.environ[CONFIG_VARIABLE] = str(self.config)
+        installation = Installation(load_settings())
+        fresh = not (self.home / "postgres").exists()
+        with ExitStack() as stack:
+            say("starting the database" if fresh else f"starting the database, reusing what is in {self.home}")
+            if installation.start():
+                stack.callback(installation.stop)
+            installation.upgrade()
+            say("starting the simulated exchange")
+            simulator = stack.enter_context(
+                Child.start("simulator", self._simulator_command(ports), log=self.home / "logs" / "simulator.log")
+            )
+            ping = f"http://127.0.0.1:{ports['spot']}/api/v3/ping"
+            simulator.wait_until(lambda: answers(ping), seconds=_SIMULATOR_SECONDS)
+            yield LiveDemo(self, installation)
+
+    def _write_settings(self) -> dict[str, int]:
+        ports = {name: free_port(port) for name, port in PORTS.items()}
+        address = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
+        settings = {
+            "home": str(self.home),
+            "binance_spot": {"rest": address["spot"], "archive": address["archive"]},
+            "binance_usdm": {"rest": address["usdm"], "archive": address["archive"]},
+        }
+        self.home.mkdir(parents=True, exist_ok=True)
+        header = "# Written by `tidemark demo` at every start; use it with `tidemark --config`.\n"
+        self.config.write_text(header + yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
+        return ports
+
+    def _simulator_command(self, ports: dict[str, int]) -> list[str]:
+        flags = [part for name, port in ports.items() for part in (f"--{name}-port", str(port))]
+        if self.bars is None or self.period is None:
+            return [sys.executable, "-m", "tidemark", "sim", *flags, "--seed", str(SEED)]
+        start = (self.period.end + _AFTER_THE_LAST_BAR).isoformat()
+        market = ["--bars", str(self.bars), "--symbol", FILE_SYMBOL, "--start", start, "--speed", "0"]
+        return [sys.executable, "-m", "tidemark", "sim", *flags, *market]
+
+    def requests(self, now: datetime) -> list[Request]:
+        """What the demo backfills."""
+        if self.period is not None:
+            return [Request("binance_usdm", (FILE_SYMBOL,), ("1m", "5m", "15m"), self.period.start)]
+        this_month = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+        start = (this_month - timedelta(days=32)).replace(day=1)
+        timeframes = ("1m", "5m", "15m", "1h")
+        return [
+            Request("binance_spot", ("BTCUSDT",), timeframes, start),
+            Request("binance_usdm", ("ETHUSDT",), timeframes, start),
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class LiveDemo:
+    """A demo whose simulator and database run."""
+
+    demo: Demo
+    installation: Installation
+
+    def backfill(self, now: datetime, listener: progress.Listener, say: Say) -> list[Outcome]:
+        """Backfill everything the demo shows."""
+        return [
+            outcome
+            for request in self.demo.requests(now)
+            for outcome in run_backfill(self.installation, request, listener=listener, say=say)
+        ]
+
+    @contextmanager
+    def dagster(self) -> Iterator[tuple[Child, str]]:
+        """The Dagster UI and daemon on loopback, and the UI's address."""
+        port = free_port(self.installation.settings.dagster_port)
+        address = f"http://127.0.0.1:{port}"
+        root = Path(__file__).parents[1]
+        command = [sys.executable, "-m", "dagster", "dev", "-w", str(root / "workspace.yaml")]
+        with Child.start(
+            "Dagster",
+            [*command, "-h", "127.0.0.1", "-p", str(port)],
+            log=self.demo.home / "logs" / "dagster.log",
+            environment=self.installation.dagster_environment(),
+        ) as child:
+            child.wait_until(lambda: answers(f"{address}/server_info"), seconds=_DAGSTER_SECONDS)
+            yield child, address

@@ -1,0 +1,129 @@
+"""One installation: its folder, its database server, and the environment its processes are started with.
+
+Everything that starts a process or opens the database on a person's behalf goes through here, so that the embedded
+and an external server look the same from the command line. An external server (`admin_url`) is never started or
+stopped; the passwords that `upgrade` makes for its roles are kept in the installation's folder either way.
+
+    installation = Installation(load_settings())
+    installation.start()
+    installation.upgrade()
+    installation.url(BATCH)
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from orchestration import DAGSTER_YAML
+from store.embedded import SUPERUSER, EmbeddedServer
+from store.provision import provision
+from store.roles import BATCH, DAGSTER, OWNER, ROLES
+from store.schema import current
+from tidemark.settings import CONFIG_VARIABLE, Settings, config_path
+
+__all__ = ["BATCH", "DAGSTER", "OWNER", "Installation"]
+
+
+@dataclass(frozen=True)
+class Installation:
+    """What the settings describe, made usable."""
+
+    settings: Settings
+
+    @cached_property
+    def server(self) -> EmbeddedServer:
+        """The embedded server of this folder (its secrets serve an external server too)."""
+        return EmbeddedServer(self.settings.home)
+
+    @property
+    def embedded(self) -> bool:
+        """Whether this installation runs its own database server."""
+        return self.settings.admin_url is None and self.settings.batch_url is None
+
+    def start(self) -> bool:
+        """Make sure that the database server runs.
+
+        Returns:
+            True when this call started it; False when it ran already or is an external one.
+        """
+        if not self.embedded or self.server.running():
+            return False
+        self.server.start()
+        return True
+
+    def stop(self) -> bool:
+        """Stop the embedded server; False when there was none to stop."""
+        if not self.embedded or not self.server.running():
+            return False
+        self.server.stop()
+        return True
+
+    def upgrade(self) -> str:
+        """Create what is missing of roles, databases and schema; returns the schema's revision.
+
+        Raises:
+            TidemarkError: The server cannot be reached or refuses.
+        """
+        return provision(
+            self.admin_url("postgres"),
+            {role: self.server.secret(role) for role in ROLES},
+            database=self.settings.database,
+            dagster_database=self.settings.dagster_database,
+        )
+
+    def revision(self) -> str | None:
+        """The schema's revision; None = the database is not set up."""
+        return current(self.url(OWNER))
+
+    def admin_url(self, database: str) -> str:
+        """URL of the superuser for one database of the server."""
+        if self.settings.admin_url is None:
+            return self.server.dsn(SUPERUSER, database)
+        parts = urlsplit(self.settings.admin_url.get_secret_value())
+        return urlunsplit(parts._replace(path=f"/{database}"))
+
+    def url(self, role: str) -> str:
+        """URL by which `role` reaches its own database (Dagster's for `tidemark_dagster`, ours for the others)."""
+        given = {BATCH: self.settings.batch_url, DAGSTER: self.settings.dagster_url}.get(role)
+        if given is not None:
+            return given.get_secret_value()
+        database = self.settings.dagster_database if role == DAGSTER else self.settings.database
+        if self.settings.admin_url is None:
+            return self.server.dsn(role, database)
+        parts = urlsplit(self.settings.admin_url.get_secret_value())
+        address = parts.netloc.rpartition("@")[2]
+        login = f"{quote(role)}:{quote(self.server.secret(role), safe='')}"
+        return urlunsplit(parts._replace(netloc=f"{login}@{address}", path=f"/{database}"))
+
+    @property
+    def dagster_home(self) -> Path:
+        """Folder of the Dagster instance."""
+        return self.settings.home / "dagster"
+
+    def dagster_environment(self) -> dict[str, str]:
+        """Variables for every process that opens the Dagster instance; its `dagster.yaml` is brought up to date."""
+        home = self.dagster_home
+        (home / "logs").mkdir(parents=True, exist_ok=True)
+        target = home / "dagster.yaml"
+        if not target.is_file() or target.read_bytes() != DAGSTER_YAML.read_bytes():
+            shutil.copyfile(DAGSTER_YAML, target)
+        # dagster-postgres needs psycopg2 named in the scheme: see pyproject.toml.
+        storage = self.url(DAGSTER).replace("postgresql://", "postgresql+psycopg2://", 1)
+        found = {
+            "DAGSTER_HOME": str(home),
+            "TIDEMARK_DAGSTER_URL": storage,
+            "TIDEMARK_DAGSTER_LOGS": str(home / "logs"),
+            "TIDEMARK_BATCH_URL": self.url(BATCH),
+        }
+        if config_path().is_file():
+            found[CONFIG_VARIABLE] = str(config_path().absolute())
+        return found
+
+    def enter_dagster(self) -> None:
+        """Give this very process the Dagster instance of the installation."""
+        os.environ.update(self.dagster_environment())
