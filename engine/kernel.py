@@ -1,0 +1,69 @@
+"""How a section of the specification becomes machine code, and the list of what was made so.
+
+A *kernel* is compiled for one written-down signature, cached beside its module and never compiled for another one:
+arrays of a wrong type are an error, not a second, slower or different kernel. A *formula* is a small function that
+kernels of the same module call; the compiler inlines it.
+
+Invariant: IEEE float64 as written, left to right. No fastmath, hence no reassociation and no fused multiply-add;
+`error_model="numpy"` only replaces the ZeroDivisionError by the IEEE result.
+
+The cache notices a change of the kernel's own file only. So a kernel calls formulas of its own module, and constants
+of another module only where they show in the signature (the sizes in `engine.state` do).
+
+    @kernel(types.int64(reals, int64))
+    def count_below(values, x): ...
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
+
+import numba
+from numba import types
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_Function = TypeVar("_Function", bound="Callable[..., Any]")
+
+# A record of `engine.state` as kernels see it: its fields are attributes, which no type checker knows of.
+Record: TypeAlias = Any
+
+# What polars lends without copying cannot be written to; a writable array may be handed over for either.
+instants = types.Array(types.int64, 1, "C", readonly=True)
+reals = types.Array(types.float64, 1, "C", readonly=True)
+scratch = types.Array(types.float64, 1, "C")
+matrix = types.Array(types.float64, 2, "C")
+counts = types.Array(types.int64, 1, "C")
+codes = types.Array(types.uint8, 1, "C")
+
+_kernels: list[tuple[Any, Any]] = []
+
+
+def formula(function: _Function) -> _Function:
+    """A function for kernels of the same module; calls of it are inlined."""
+    return cast("_Function", numba.njit(error_model="numpy")(function))
+
+
+def kernel(signature: object) -> Callable[[_Function], _Function]:
+    """Declare a kernel with its one signature; nothing is compiled before `warm_up`."""
+
+    def declare(function: _Function) -> _Function:
+        dispatcher = numba.njit(cache=True, error_model="numpy")(function)
+        _kernels.append((dispatcher, signature))
+        return cast("_Function", dispatcher)
+
+    return declare
+
+
+def warm_up() -> int:
+    """Compile every kernel, or load it from the cache of an earlier process; a second call does nothing.
+
+    Returns:
+        How many kernels there are.
+    """
+    for dispatcher, signature in _kernels:
+        if not dispatcher.signatures:
+            dispatcher.compile(signature)
+            dispatcher.disable_compile()
+    return len(_kernels)

@@ -1,0 +1,136 @@
+"""The bytes a series is saved as, and the refusal of every other bytes.
+
+    magic 8 · format u16 · total length u64 | header length u32 · header (JSON) · state | sha256 of all before, 32
+
+Integers are little endian. The part before the first bar and the checksum are the same in every format to come, so
+that truncation, damage and age are told apart. The header names engine version, series and parameters (values and
+hash). No pickle: reading a snapshot can run nothing.
+
+    blob = encode(Saved(key, params, state_bytes), engine_version=1)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from dataclasses import dataclass
+from typing import Any
+
+from contracts import DataRejected, SeriesKey
+from engine.params import EngineParams
+
+MAGIC = b"TIDESNAP"
+FORMAT = 1
+
+_PREFIX = struct.Struct("<8sHQ")
+_LENGTH = struct.Struct("<I")
+_CHECKSUM_BYTES = 32
+
+
+class SnapshotRefused(DataRejected):
+    """These bytes are not a snapshot that this engine may continue from; recompute the series from its candles."""
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What a snapshot holds.
+
+    Attributes:
+        key: The series.
+        params: The parameters it was computed with.
+        state: `SeriesState.to_bytes`.
+    """
+
+    key: SeriesKey
+    params: EngineParams
+    state: bytes
+
+
+def encode(saved: Saved, *, engine_version: int) -> bytes:
+    """The snapshot of a series, as bytes."""
+    header = {
+        "engine_version": engine_version,
+        "params": saved.params.model_dump(),
+        "params_hash": saved.params.hash,
+        "series": str(saved.key),
+    }
+    text = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
+    total = _PREFIX.size + _LENGTH.size + len(text) + len(saved.state) + _CHECKSUM_BYTES
+    body = _PREFIX.pack(MAGIC, FORMAT, total) + _LENGTH.pack(len(text)) + text + saved.state
+    return body + hashlib.sha256(body).digest()
+
+
+def decode(blob: bytes, *, engine_version: int) -> Saved:
+    """Read a snapshot made by `encode`.
+
+    Args:
+        blob: The bytes.
+        engine_version: The only version accepted.
+
+    Raises:
+        SnapshotRefused: The bytes are no snapshot, truncated, altered, of another format or of another engine version.
+    """
+    _check_envelope(blob)
+    start = _PREFIX.size + _LENGTH.size
+    (length,) = _LENGTH.unpack_from(blob, _PREFIX.size)
+    header = _read_header(blob[start : start + length])
+    if header.engine_version != engine_version:
+        msg = (
+            f"snapshot of {header.key}: made by engine version {header.engine_version}, this is version "
+            f"{engine_version}; recompute the series from its candles"
+        )
+        raise SnapshotRefused(msg)
+    # Read after the version: another version may have other parameters.
+    params = _read_params(header)
+    return Saved(header.key, params, blob[start + length : -_CHECKSUM_BYTES])
+
+
+def _check_envelope(blob: bytes) -> None:
+    if len(blob) < _PREFIX.size or not blob.startswith(MAGIC):
+        if blob[: len(MAGIC)] == MAGIC[: len(blob)]:
+            msg = f"truncated snapshot: {len(blob)} bytes do not even hold its length"
+        else:
+            msg = f"no engine snapshot: it begins with {blob[: len(MAGIC)]!r}, not with {MAGIC!r}"
+        raise SnapshotRefused(msg)
+    _, form, total = _PREFIX.unpack_from(blob)
+    if len(blob) < total:
+        msg = f"truncated snapshot: {len(blob)} of {total} bytes"
+        raise SnapshotRefused(msg)
+    if len(blob) > total or hashlib.sha256(blob[:-_CHECKSUM_BYTES]).digest() != blob[-_CHECKSUM_BYTES:]:
+        msg = f"tampered snapshot: its {len(blob)} bytes do not match their checksum"
+        raise SnapshotRefused(msg)
+    if form != FORMAT:
+        msg = f"snapshot of format {form}, this engine reads format {FORMAT}; recompute the series from its candles"
+        raise SnapshotRefused(msg)
+
+
+@dataclass(frozen=True, slots=True)
+class _Header:
+    engine_version: int
+    key: SeriesKey
+    params: Any
+    params_hash: str
+
+
+def _read_header(text: bytes) -> _Header:
+    try:
+        values = json.loads(text)
+        return _Header(
+            values["engine_version"], SeriesKey.parse(values["series"]), values["params"], values["params_hash"]
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        msg = f"tampered snapshot: its header cannot be read ({error!r})"
+        raise SnapshotRefused(msg) from error
+
+
+def _read_params(header: _Header) -> EngineParams:
+    try:
+        params = EngineParams.model_validate(header.params)
+    except ValueError as error:
+        msg = f"tampered snapshot of {header.key}: its header holds impossible parameters ({error})"
+        raise SnapshotRefused(msg) from error
+    if params.hash != header.params_hash:
+        msg = f"tampered snapshot of {header.key}: its parameters hash to {params.hash}, not to {header.params_hash}"
+        raise SnapshotRefused(msg)
+    return params

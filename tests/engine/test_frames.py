@@ -1,0 +1,84 @@
+import math
+
+import numpy as np
+import polars as pl
+import pytest
+
+from engine import EngineParams, SeriesEngine
+from engine.features import COLUMNS
+from engine.frames import indicator_frame
+from tests.engine.bits import assert_same_bits
+from tests.engine.hand_bars import hand_bars, rows_of
+from tests.engine.strategies import KEY, Stretch, make_bars
+
+BARS = make_bars([Stretch("walk", 300, 3)])
+
+
+def test_rows_carry_their_series_and_the_instant_they_became_known() -> None:
+    rows = rows_of(BARS)
+    for table in (rows.indicators, rows.regimes):
+        assert table.columns[:4] == ["venue", "symbol", "tf", "ts"]
+        assert table.schema["ts"] == pl.Datetime("us", "UTC")
+        assert table.select("venue", "symbol", "tf").unique().rows() == [("binance_spot", "BTCUSDT", "15m")]
+    assert rows.indicators["ts"].to_list() == (BARS["open_time"] + KEY.tf.duration).to_list()
+
+
+def test_the_columns_are_those_of_the_tables() -> None:
+    rows = rows_of(BARS)
+    assert rows.indicators.columns[4:] == list(COLUMNS)
+    assert rows.regimes.columns[4:] == ["regime", "vol_state"]
+
+
+def test_a_table_is_built_once_and_kept() -> None:
+    rows = rows_of(BARS)
+    assert rows.indicators is rows.indicators
+    assert rows.regimes is rows.regimes
+
+
+def test_tables_without_rows_are_shared() -> None:
+    one, other = rows_of(BARS.head(5)), rows_of(BARS.head(7))
+    assert one.regimes is other.regimes
+    assert one.regimes.schema == rows_of(BARS).regimes.schema
+    assert rows_of(BARS.clear()).indicators.schema == one.indicators.schema
+
+
+@pytest.mark.parametrize("size", [1, 7, 8, 9, 63, 64, 65])
+@pytest.mark.parametrize("undefined", [0, 1, 7, 8, 9, 63, 64, 65])
+def test_nulls_stand_exactly_where_values_are_undefined(size: int, undefined: int) -> None:
+    count = min(undefined, size)
+    values = np.tile(np.arange(size, dtype=float), (len(COLUMNS), 1))
+    values[:, :count] = np.nan
+    frame = indicator_frame(KEY, np.arange(size), values=values, undefined=np.full(len(COLUMNS), count))
+    for name in COLUMNS:
+        assert frame[name].to_list() == [None] * count + [float(i) for i in range(count, size)]
+        assert frame[name].null_count() == count
+
+
+def test_a_value_lost_to_an_overflow_is_null_and_not_nan() -> None:
+    # closes of 1e308 overflow the sums of bar 19 on; inf − inf is no number
+    rows = rows_of(hand_bars([1e308 if t % 2 else 1.0 for t in range(260)]))
+    for name in COLUMNS:
+        column = rows.indicators[name]
+        assert not column.is_nan().any()
+    assert rows.indicators["bb_upper"].null_count() > 19
+
+
+def test_one_bar_lost_in_the_middle_of_the_regimes_has_no_row() -> None:
+    # the overflow of bar 240 leaves adx14 undefined from there on; the ranks come back, the regime does not
+    closes = [100.0 + t % 3 for t in range(240)] + [1.7e308] + [100.0 + t % 3 for t in range(30)]
+    rows = rows_of(hand_bars(closes))
+    known = rows.indicators.filter(
+        pl.col("adx14").is_not_null() & pl.col("natr_rank").is_not_null() & pl.col("bbw_rank").is_not_null()
+    )
+    assert rows.regimes["ts"].to_list() == known["ts"].to_list()
+    assert 22 <= rows.regimes.height < len(closes) - 218
+
+
+def test_a_column_outlives_the_call_it_came_from() -> None:
+    kept = rows_of(BARS).indicators["bb_mid"].slice(100, 5)
+    engine = SeriesEngine(KEY, EngineParams())
+    for piece in BARS.iter_slices(50):
+        engine.advance(piece)
+    again = rows_of(BARS).indicators["bb_mid"].slice(100, 5)
+    assert_same_bits(kept.to_frame(), again.to_frame())
+    assert all(math.isfinite(value) for value in kept)
