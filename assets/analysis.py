@@ -14,6 +14,7 @@ from time import perf_counter
 from typing import Any
 
 import dagster as dg
+import polars as pl
 import psycopg
 
 from assets import progress
@@ -24,7 +25,7 @@ from assets.resources import Postgres
 from contracts import SeriesKey
 from engine import ENGINE_VERSION, EngineParams, SeriesEngine
 from store import gaps, snapshots
-from store.analysis import Engine, claim_engine, read_indicators, replace_window
+from store.analysis import AnalysisTable, Engine, claim_engine, read_indicators, replace_window
 from store.candle_reads import last_open_time, read_bars
 from store.connections import translated
 from store.ledger import digests
@@ -54,7 +55,7 @@ class PassReport:
         seconds: Time spent by activity.
     """
 
-    rows: dict[str, int] = field(default_factory=lambda: {"indicators": 0, "regimes": 0})
+    rows: dict[AnalysisTable, int] = field(default_factory=lambda: {"indicators": 0, "regimes": 0})
     written: list[tuple[SeriesKey, Month]] = field(default_factory=list)
     unchanged: int = 0
     stopped: list[str] = field(default_factory=list)
@@ -101,45 +102,52 @@ def stretches(conn: psycopg.Connection, key: SeriesKey, until: Month, report: Pa
     return found
 
 
-def analyse(conn: psycopg.Connection, key: SeriesKey, until: Month, params: EngineParams, report: PassReport) -> None:
-    """Bring the analysis of one series up to `until`."""
-    todo = stretches(conn, key, until, report)
-    engine, done = resume(conn, key, todo, params)
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is left to do for one series: the engine as it stands, and the stretches it has not seen."""
+
+    key: SeriesKey
+    engine: SeriesEngine
+    todo: Sequence[Stretch]
+
+
+def plan(conn: psycopg.Connection, key: SeriesKey, until: Month, params: EngineParams, report: PassReport) -> Plan:
+    """Find out where the analysis of one series goes on."""
+    found = stretches(conn, key, until, report)
+    engine, done = resume(conn, key, found, params)
     report.unchanged += done
-    label = f"analysis {key}"
-    for position, stretch in enumerate(todo[done:]):
-        progress.report(label, done=position, total=len(todo) - done)
-        begun = perf_counter()
-        bars = read_bars(conn, key, stretch.month.start, stretch.end)
-        report.spend("reading", begun)
-        begun = perf_counter()
-        rows = engine.advance(bars)
-        frames = {"indicators": rows.indicators, "regimes": rows.regimes}
-        report.spend("computing", begun)
-        begun = perf_counter()
-        with translated("write a month of analysis", key=f"{key} {stretch.month}"), conn.transaction():
-            # The whole month is replaced: rows behind a hole that is pending again must not outlive it.
-            snapshots.drop_from(conn, key, key.tf.known_at(stretch.month.start))
-            replace_window(
-                conn, "indicators", key, start=stretch.month.start, end=stretch.month.end, frame=rows.indicators
-            )
-            replace_window(conn, "regimes", key, start=stretch.month.start, end=stretch.month.end, frame=rows.regimes)
-            if stretch.last is not None:
-                state = snapshots.Snapshot(
-                    key=key,
-                    ts=key.tf.known_at(stretch.last),
-                    params_hash=params.hash,
-                    engine_version=ENGINE_VERSION,
-                    chain=stretch.chain,
-                    state=engine.snapshot(),
-                )
-                snapshots.write_snapshot(conn, state)
-        report.spend("writing", begun)
-        report.written.append((key, stretch.month))
+    return Plan(key, engine, found[done:])
+
+
+def write_stretch(conn: psycopg.Connection, work: Plan, stretch: Stretch, report: PassReport) -> None:
+    """Compute one month and put it, with its snapshot, in the place of what was stored."""
+    key, month = work.key, stretch.month
+    begun = perf_counter()
+    bars = read_bars(conn, key, month.start, stretch.end)
+    report.spend("reading", begun)
+    begun = perf_counter()
+    rows = work.engine.advance(bars)
+    frames: dict[AnalysisTable, pl.DataFrame] = {"indicators": rows.indicators, "regimes": rows.regimes}
+    report.spend("computing", begun)
+    begun = perf_counter()
+    with translated("write a month of analysis", key=f"{key} {month}"), conn.transaction():
+        # The whole month is replaced: rows behind a hole that is pending again must not outlive it.
+        snapshots.drop_from(conn, key, key.tf.known_at(month.start))
         for table, frame in frames.items():
+            replace_window(conn, table, key, start=month.start, end=month.end, frame=frame)
             report.rows[table] += frame.height
-    if todo[done:]:
-        progress.report(label, done=len(todo) - done, total=len(todo) - done)
+        if stretch.last is not None:
+            state = snapshots.Snapshot(
+                key=key,
+                ts=key.tf.known_at(stretch.last),
+                params_hash=work.engine.params.hash,
+                engine_version=ENGINE_VERSION,
+                chain=stretch.chain,
+                state=work.engine.snapshot(),
+            )
+            snapshots.write_snapshot(conn, state)
+    report.spend("writing", begun)
+    report.written.append((key, month))
 
 
 def resume(
@@ -196,8 +204,11 @@ def analysis(
             claim_engine(conn, engine, at=datetime.now(UTC), recompute=config.recompute)
             report = PassReport()
             series = config.of(conn, task.instrument)
-            for key in series:
-                analyse(conn, key, task.months[-1], params, report)
+            plans = [plan(conn, key, task.months[-1], params, report) for key in series]
+            steps = [(work, stretch) for work in plans for stretch in work.todo]
+            for done, (work, stretch) in enumerate(steps, start=1):
+                write_stretch(conn, work, stretch, report)
+                progress.report(f"analysis {task.instrument}", done=done, total=len(steps))
             for reason in report.stopped:
                 context.log.warning(reason)
             context.log.info(f"{task.instrument}: {report.rows} rows written, {report.unchanged} months unchanged")

@@ -7,7 +7,7 @@ A month that is complete already costs one look and no request.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,7 +26,7 @@ from store.candle_reads import read_bars, source_counts
 from store.catalog import Instrument, list_instruments, list_series, record_rules, upsert_instrument
 from store.locks import instrument_lock
 from venues.binance.client import MarketData
-from venues.binance.rules import SymbolInfo, rules_sha256
+from venues.binance.rules import rules_sha256
 
 FAR_FUTURE = datetime(9999, 1, 1, tzinfo=UTC)
 
@@ -68,43 +68,42 @@ def exchange_rules(
 ) -> dg.MaterializeResult[None]:
     """Snapshot the rules of all instruments of `market.series`, and note when each was listed."""
     with database.connect() as conn:
-        known = {instrument.key: instrument for instrument in list_instruments(conn)}
         wanted = sorted({setting.key.instrument for setting in list_series(conn)})
-        found = asyncio.run(_ask_rules(exchange, wanted, known))
-        changed = 0
-        for instrument, (info, listed_at, seen_at) in found.items():
-            rules = info.rules
-            row = Instrument(
-                key=instrument,
-                contract_type=rules.contract_type,
-                base=rules.base,
-                quote=rules.quote,
-                status=rules.status,
-                listed_at=listed_at,
-                delisted_at=info.delisted_at,
-            )
-            upsert_instrument(conn, row)
-            changed += record_rules(conn, rules, sha256=rules_sha256(rules), seen_at=seen_at)
-    context.log.info(f"rules of {len(found)} instruments read, {changed} changed")
-    return dg.MaterializeResult(metadata={"instruments": len(found), "changed": changed})
+
+        async def learn() -> int:
+            async with exchange.open() as data:
+                return await _learn(conn, data, wanted)
+
+        changed = asyncio.run(learn())
+    context.log.info(f"rules of {len(wanted)} instruments read, {changed} changed")
+    return dg.MaterializeResult(metadata={"instruments": len(wanted), "changed": changed})
 
 
-async def _ask_rules(
-    exchange: Exchange, wanted: Sequence[InstrumentKey], known: Mapping[InstrumentKey, Instrument]
-) -> dict[InstrumentKey, tuple[SymbolInfo, datetime | None, datetime]]:
+async def _learn(conn: psycopg.Connection, data: MarketData, wanted: Sequence[InstrumentKey]) -> int:
+    """Store what the exchange says of `wanted` now, and when each was listed; returns how many rules changed."""
+    known = {instrument.key: instrument.listed_at for instrument in list_instruments(conn)}
     by_venue: dict[str, list[InstrumentKey]] = defaultdict(list)
     for instrument in wanted:
         by_venue[instrument.venue].append(instrument)
-    found: dict[InstrumentKey, tuple[SymbolInfo, datetime | None, datetime]] = {}
-    async with exchange.open() as data:
-        for venue, instruments in by_venue.items():
-            info = await data.rest(venue).exchange_info([instrument.symbol for instrument in instruments])
-            for instrument in instruments:
-                stored = known[instrument].listed_at if instrument in known else None
-                # The first candle, not the stated date: spot states none, and trading may begin later than stated.
-                listed_at = stored or await data.rest(venue).first_open_time(instrument.series("1m"))
-                found[instrument] = (info.symbols[instrument.symbol], listed_at, info.seen_at)
-    return found
+    changed = 0
+    for venue, instruments in by_venue.items():
+        info = await data.rest(venue).exchange_info([instrument.symbol for instrument in instruments])
+        for instrument in instruments:
+            found = info.symbols[instrument.symbol]
+            # The first candle, not the stated date: spot states none, and trading may begin later than stated.
+            listed_at = known.get(instrument) or await data.rest(venue).first_open_time(instrument.series("1m"))
+            row = Instrument(
+                key=instrument,
+                contract_type=found.rules.contract_type,
+                base=found.rules.base,
+                quote=found.rules.quote,
+                status=found.rules.status,
+                listed_at=listed_at,
+                delisted_at=found.delisted_at,
+            )
+            upsert_instrument(conn, row)
+            changed += record_rules(conn, found.rules, sha256=rules_sha256(found.rules), seen_at=info.seen_at)
+    return changed
 
 
 @dg.multi_asset(
@@ -112,7 +111,6 @@ async def _ask_rules(
     specs=[
         dg.AssetSpec(
             "candles",
-            deps=[exchange_rules],
             group_name="market",
             kinds={"postgres", "polars"},
             owners=["team:data"],
@@ -171,14 +169,17 @@ async def _load(
 
 
 async def job_of(conn: psycopg.Connection, data: MarketData, task: Task, series: Sequence[SeriesKey]) -> Job:
-    """What a run of `task` is asked for, as of the venue's time now.
+    """What a run of `task` is asked for, as of the venue's time now; an instrument not met before is learnt first.
 
     Raises:
-        Rejected: The instrument's rules or listing time are not stored yet.
+        Rejected: The venue does not list the instrument, or has no candle of it.
     """
-    row = next((found for found in list_instruments(conn) if found.key == task.instrument), None)
+    row = _stored(conn, task.instrument)
     if row is None or row.listed_at is None:
-        msg = f"{task.instrument}: no rules or no listing time are stored; materialize exchange_rules first"
+        await _learn(conn, data, [task.instrument])
+        row = _stored(conn, task.instrument)
+    if row is None or row.listed_at is None:
+        msg = f"{task.instrument}: the venue has no candle of it yet; ask again when trading has begun"
         raise Rejected(msg)
     now = await data.rest(task.instrument.venue).server_time()
     return Job(
@@ -188,6 +189,10 @@ async def job_of(conn: psycopg.Connection, data: MarketData, task: Task, series:
         listed=Run(row.listed_at, row.delisted_at or FAR_FUTURE),
         now=now,
     )
+
+
+def _stored(conn: psycopg.Connection, key: InstrumentKey) -> Instrument | None:
+    return next((found for found in list_instruments(conn) if found.key == key), None)
 
 
 def _candle_metadata(

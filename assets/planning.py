@@ -7,7 +7,7 @@ of the same months starts none.
 
 import psycopg
 
-from assets.analysis import PassReport, resume, stretches
+from assets.analysis import PassReport, plan
 from assets.candle_run import Job
 from assets.partitions import Month
 from contracts import SeriesKey
@@ -20,9 +20,7 @@ def months_due(conn: psycopg.Connection, job: Job, params: EngineParams) -> list
     due: set[Month] = set()
     for key in job.series:
         due |= {month for month in job.months if not _candles_complete(conn, job, key, month)}
-        todo = stretches(conn, key, job.months[-1], PassReport())
-        _, done = resume(conn, key, todo, params)
-        due |= {stretch.month for stretch in todo[done:]}
+        due |= {stretch.month for stretch in plan(conn, key, job.months[-1], params, PassReport()).todo}
     return sorted(month for month in job.months if month in due)
 
 

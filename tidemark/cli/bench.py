@@ -22,9 +22,11 @@ def _engine(smoke: bool) -> list[Measurement]:
 
 
 def _load(smoke: bool) -> list[Measurement]:
-    from bench.load import run
+    from bench.archive_month import ArchiveMonth
+    from bench.load import KEY, MONTH_ROWS, generated_month, run
 
-    return run(smoke=smoke)
+    month = ArchiveMonth.of(KEY, generated_month(MONTH_ROWS // 4 if smoke else MONTH_ROWS))
+    return run(smoke=smoke, read_month=month.read)
 
 
 def _demo(smoke: bool) -> list[Measurement]:

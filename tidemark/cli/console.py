@@ -23,6 +23,7 @@ class Bars:
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
+        self._lines = not err.is_terminal
         self._tasks: dict[str, TaskID] = {}
 
     def __call__(self, label: str, done: int, total: int) -> None:
@@ -30,8 +31,8 @@ class Bars:
         if label not in self._tasks:
             self._tasks[label] = self._progress.add_task(label, total=total)
         self._progress.update(self._tasks[label], completed=done, total=total)
-        if done >= total and not self._progress.console.is_terminal:
-            self._progress.console.print(f"{label}: {done}/{total}")
+        if self._lines and done >= total:
+            err.print(f"{label}: {done}/{total}")
 
 
 @contextmanager

@@ -38,7 +38,9 @@ def demo(
     with console.step("starting up"):
         from tidemark.demo import Demo
 
-    signal.signal(signal.SIGTERM, _as_interrupt)
+    # Both, and explicitly: a shell starts background jobs with SIGINT ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _as_interrupt)
     chosen = Demo.of(load_settings().home, bars)
     try:
         with chosen.running(say=console.err.print) as live:
