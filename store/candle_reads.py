@@ -1,0 +1,178 @@
+"""Reading candles: exact text for people and digests, float64 for the engine, missing grid slots for the ledger.
+
+Windows are half-open [start, end) over open times. What is read inside a transaction is what that transaction sees.
+
+    bars = read_bars(conn, key, start, end)
+    rows, sha256 = stored_digest(conn, key, start, end)
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, LiteralString
+
+import polars as pl
+import psycopg
+from psycopg import sql
+
+from contracts import SeriesKey, from_us, to_us
+from contracts.candles import BAR_SCHEMA, CANDLE_SCHEMA
+from store.connections import translated
+from store.copying import read_arrays
+
+_WINDOW: Final[LiteralString] = """
+SELECT * FROM market.candles
+WHERE venue = %(venue)s AND symbol = %(symbol)s AND tf = %(tf)s AND open_time >= %(start)s AND open_time < %(end)s
+ORDER BY open_time
+"""
+_WINDOW_QUERY: Final = sql.SQL(_WINDOW)
+
+# `open_time_us|o|h|l|c|v|quote_vol|trades|taker_buy_vol`: the line contracts.candles.digest is made of. Seconds are
+# exact in float8, and no timeframe opens between seconds.
+_LINE: Final[LiteralString] = """
+concat_ws('|', date_part('epoch', open_time)::bigint * 1000000, trim_scale(open), trim_scale(high), trim_scale(low),
+          trim_scale(close), trim_scale(volume), trim_scale(quote_vol), trades, trim_scale(taker_buy_vol))
+"""
+_LINES: Final = sql.SQL(f"SELECT string_agg({_LINE}, E'\\n') FROM ({_WINDOW}) AS ordered")  # noqa: S608 - constants
+_DIGEST: Final = sql.SQL(
+    f"""
+    SELECT count(*), encode(sha256(convert_to(coalesce(string_agg({_LINE} || E'\\n', ''), ''), 'UTF8')), 'hex')
+    FROM ({_WINDOW}) AS ordered
+    """  # noqa: S608 - constants
+)
+_LINE_COLUMNS: Final = (
+    "open_time",
+    "open",
+    "high",
+    "low",
+    "close",
+    "volume",
+    "quote_vol",
+    "trades",
+    "taker_buy_vol",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """What is stored of a series.
+
+    Attributes:
+        first: Open time of the first candle.
+        last: Open time of the last candle.
+    """
+
+    first: datetime
+    last: datetime
+
+
+def read_candles(conn: psycopg.Connection, key: SeriesKey, start: datetime, end: datetime) -> pl.DataFrame:
+    """The candle frame of a window: decimal text without trailing zeros, ascending open times."""
+    with translated("read candles", key=key):
+        row = conn.execute(_LINES, _params(key, start, end), prepare=False).fetchone()
+    if row is None or row[0] is None:
+        return CANDLE_SCHEMA.to_frame()
+    texts = pl.read_csv(
+        str(row[0]).encode(),
+        has_header=False,
+        separator="|",
+        quote_char=None,
+        new_columns=_LINE_COLUMNS,
+        schema_overrides=[pl.Int64, *[pl.String] * 6, pl.Int64, pl.String],
+    )
+    opened = pl.from_epoch("open_time", time_unit="us").dt.replace_time_zone("UTC")
+    return texts.with_columns(opened).select(CANDLE_SCHEMA.names())
+
+
+def read_bars(conn: psycopg.Connection, key: SeriesKey, start: datetime, end: datetime) -> pl.DataFrame:
+    """The bar frame of a window: each decimal as the nearest float64, ascending open times."""
+    columns = [
+        sql.Identifier("open_time"),
+        *(sql.SQL("{}::float8").format(sql.Identifier(name)) for name in BAR_SCHEMA.names()[1:]),
+    ]
+    with translated("read bars", key=key):
+        arrays = read_arrays(conn, columns, _WINDOW_QUERY, _params(key, start, end))
+    data = dict(zip(BAR_SCHEMA.names(), arrays, strict=True))
+    opened = pl.Series("open_time", data.pop("open_time")).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    return pl.DataFrame([opened, *(pl.Series(name, values) for name, values in data.items())], schema=BAR_SCHEMA)
+
+
+def stored_digest(conn: psycopg.Connection, key: SeriesKey, start: datetime, end: datetime) -> tuple[int, str]:
+    """Number and digest of the stored candles of a window, computed in the database.
+
+    Equal to `contracts.candles.digest(read_candles(...))`, without moving the candles.
+    """
+    with translated("digest candles", key=key):
+        row = conn.execute(_DIGEST, _params(key, start, end), prepare=False).fetchone()
+    return (0, hashlib.sha256().hexdigest()) if row is None else (int(row[0]), str(row[1]))
+
+
+def extent(conn: psycopg.Connection, key: SeriesKey) -> Extent | None:
+    """First and last stored open time of a series; None where nothing is stored."""
+    with translated("read the extent", key=key):
+        row = conn.execute(
+            "SELECT min(open_time), max(open_time) FROM market.candles WHERE venue = %s AND symbol = %s AND tf = %s",
+            [key.venue, key.symbol, str(key.tf)],
+        ).fetchone()
+    return None if row is None or row[0] is None else Extent(row[0], row[1])
+
+
+def last_open_time(conn: psycopg.Connection, key: SeriesKey, start: datetime, end: datetime) -> datetime | None:
+    """Open time of the last stored candle of a window; None where it holds none."""
+    with translated("read the last open time", key=key):
+        row = conn.execute(
+            """
+            SELECT max(open_time) FROM market.candles
+            WHERE venue = %s AND symbol = %s AND tf = %s AND open_time >= %s AND open_time < %s
+            """,
+            [key.venue, key.symbol, str(key.tf), start, end],
+        ).fetchone()
+    return None if row is None else row[0]
+
+
+def source_counts(conn: psycopg.Connection, key: SeriesKey, start: datetime, end: datetime) -> dict[str, int]:
+    """How many stored candles of a window came from which source."""
+    with translated("count sources", key=key):
+        rows = conn.execute(
+            sql.SQL("SELECT source, count(*) FROM ({}) AS ordered GROUP BY source ORDER BY source").format(
+                _WINDOW_QUERY
+            ),
+            _params(key, start, end),
+            prepare=False,
+        ).fetchall()
+    return {str(source): int(count) for source, count in rows}
+
+
+def missing_ranges(
+    conn: psycopg.Connection, key: SeriesKey, start: datetime, end: datetime
+) -> list[tuple[datetime, datetime]]:
+    """The grid slots of [start, end) that hold no candle, as maximal half-open ranges, in order.
+
+    Both edges are moved up to the grid first; a window without a slot has no missing range.
+    """
+    first, stop = key.tf.ceil(start), key.tf.ceil(end)
+    if first >= stop:
+        return []
+    with translated("look for holes", key=key):
+        [opened] = read_arrays(
+            conn,
+            [sql.Identifier("open_time")],
+            _WINDOW_QUERY,
+            _params(key, first, stop),
+        )
+    length = key.tf.us
+    present = pl.Series("from_us", opened, dtype=pl.Int64)
+    # A range is missing between the end of one stored slot (or the window's start) and the next (or the window's end).
+    edges = pl.DataFrame(
+        {
+            "from_us": pl.concat([pl.Series([to_us(first)]), present + length]),
+            "to_us": pl.concat([present, pl.Series([to_us(stop)])]),
+        }
+    ).filter(pl.col("from_us") < pl.col("to_us"))
+    return [(from_us(a), from_us(b)) for a, b in edges.iter_rows()]
+
+
+def _params(key: SeriesKey, start: datetime, end: datetime) -> dict[str, Any]:
+    return {"venue": key.venue, "symbol": key.symbol, "tf": str(key.tf), "start": start, "end": end}

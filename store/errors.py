@@ -1,0 +1,33 @@
+"""Errors of the store, by the reaction they ask for; foreign exceptions become one of these in `store.connections`.
+
+Retryable
+└── DatabaseUnavailable   the server is gone, full or gave up: nothing was kept, try again
+Rejected
+├── DatabaseRefused       the statement is wrong for this database: a privilege, a name, a constraint
+├── ServerUnusable        the embedded server cannot run on this machine as it is; the message says what to change
+└── EngineMismatch        analysis tables belong to another engine version or parameter set
+"""
+
+from __future__ import annotations
+
+from contracts.errors import DataRejected, Rejected, Retryable
+
+
+class DatabaseUnavailable(Retryable):
+    """The server cannot be reached or gave the transaction up; nothing of it was kept."""
+
+
+class DatabaseRefused(Rejected):
+    """The server understood the statement and refused it; repeating it changes nothing."""
+
+
+class ServerUnusable(Rejected):
+    """The embedded server cannot run here until something outside it changes."""
+
+
+class EngineMismatch(Rejected):
+    """Another engine version or parameter set owns the analysis tables."""
+
+
+class FrameRejected(DataRejected):
+    """A frame handed to the store is not what its table takes; nothing of it was stored."""

@@ -1,0 +1,232 @@
+"""Who may do what: the roles of the platform and their privileges, as data, applied by difference.
+
+Nobody gets more than its process needs: batch writes market and analysis, the stream writes candles, holes and refused
+rows, router, API and analysts read. No one but the owner may delete candles, change revisions or alter anything.
+Roles belong to the whole server, grants to one database: `create_roles` runs once a server, `apply_grants` in every
+database. A table that a later migration adds is added here in the same commit; a test tries every role on everything.
+
+    create_roles(admin_connection, {"tidemark_batch": password})
+    apply_grants(owner_connection)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, LiteralString
+
+import psycopg
+from psycopg import sql
+
+OWNER: Final = "tidemark_owner"
+BATCH: Final = "tidemark_batch"
+STREAM: Final = "tidemark_stream"
+ROUTER: Final = "tidemark_router"
+API: Final = "tidemark_api"
+ANALYST: Final = "tidemark_analyst"
+DAGSTER: Final = "tidemark_dagster"
+
+# Those that work in the platform's database; `tidemark_dagster` has a database of its own and enters no other.
+PLATFORM_ROLES: Final = (OWNER, BATCH, STREAM, ROUTER, API, ANALYST)
+ROLES: Final = (*PLATFORM_ROLES, DAGSTER)
+
+_LIMITS: Final[dict[str, tuple[LiteralString, ...]]] = {
+    ANALYST: ("CONNECTION LIMIT 5",),
+}
+_ROLE_SETTINGS: Final[dict[str, dict[str, str]]] = {
+    # Read-only by default makes the mistake friendly; what makes it impossible are the missing privileges.
+    ANALYST: {"statement_timeout": "60s", "default_transaction_read_only": "on"},
+}
+
+_READ: Final = frozenset({"SELECT"})
+_APPEND: Final = frozenset({"SELECT", "INSERT"})
+_UPSERT: Final = frozenset({"SELECT", "INSERT", "UPDATE"})
+_REPLACE: Final = frozenset({"SELECT", "INSERT", "DELETE"})
+_KEEP: Final = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE"})
+
+# role -> schema.table -> privileges
+GRANTS: Final[dict[str, dict[str, frozenset[str]]]] = {
+    BATCH: {
+        "market.instruments": _UPSERT,
+        "market.series": _UPSERT,
+        "market.candles": _UPSERT,
+        "market.candle_revisions": _APPEND,
+        "market.candle_gaps": _KEEP,
+        "market.quarantine": _APPEND,
+        "market.archive_files": _UPSERT,
+        "market.candle_digests": _UPSERT,
+        "market.exchange_rules": _APPEND,
+        "analysis.engines": _UPSERT,
+        "analysis.indicators": _REPLACE,
+        "analysis.regimes": _REPLACE,
+        "analysis.engine_snapshots": _KEEP,
+        "ops.alembic_version": _READ,
+    },
+    STREAM: {
+        "market.instruments": _READ,
+        "market.series": _READ,
+        "market.candles": _UPSERT,
+        "market.candle_revisions": _APPEND,
+        "market.candle_gaps": _KEEP,
+        "market.quarantine": _APPEND,
+        "market.candle_digests": _READ,
+        "market.exchange_rules": _READ,
+        "analysis.engines": _READ,
+        "analysis.engine_snapshots": _READ,
+        "ops.alembic_version": _READ,
+    },
+    ROUTER: {
+        "market.instruments": _READ,
+        "market.series": _READ,
+        "market.candles": _READ,
+        "market.exchange_rules": _READ,
+        "ops.alembic_version": _READ,
+    },
+    API: {
+        "market.instruments": _READ,
+        "market.series": _READ,
+        "market.candles": _READ,
+        "market.candle_gaps": _READ,
+        "market.candle_digests": _READ,
+        "market.exchange_rules": _READ,
+        "analysis.engines": _READ,
+        "analysis.indicators": _READ,
+        "analysis.regimes": _READ,
+        "ops.alembic_version": _READ,
+    },
+    ANALYST: {
+        "market.instruments": _READ,
+        "market.series": _READ,
+        "market.candles": _READ,
+        "market.candle_revisions": _READ,
+        "market.candle_gaps": _READ,
+        "market.quarantine": _READ,
+        "market.archive_files": _READ,
+        "market.candle_digests": _READ,
+        "market.exchange_rules": _READ,
+        "analysis.engines": _READ,
+        "analysis.indicators": _READ,
+        "analysis.regimes": _READ,
+        "analysis.engine_snapshots": _READ,
+    },
+}
+
+# Bulk work stages rows in temporary tables.
+_MAY_MAKE_TEMPORARY_TABLES: Final = frozenset({BATCH, STREAM})
+
+
+def create_roles(conn: psycopg.Connection, passwords: Mapping[str, str]) -> None:
+    """Make the missing roles and set the given passwords; nothing else of an existing role changes.
+
+    A role without a password cannot log in. The owner is marked as able to log in all the same: TimescaleDB runs
+    compression jobs as the owner of the table and asks for that mark; without a password SCRAM lets nobody in by it.
+
+    Args:
+        conn: A connection that may create roles, inside a transaction or not.
+        passwords: Role → password, for the roles that shall be able to log in.
+    """
+    existing = {str(row[0]) for row in conn.execute("SELECT rolname FROM pg_roles").fetchall()}
+    for role in ROLES:
+        name = sql.Identifier(role)
+        if role not in existing:
+            login = sql.SQL("LOGIN" if role == OWNER or role in passwords else "NOLOGIN")
+            limits = sql.SQL(" ").join(sql.SQL(limit) for limit in _LIMITS.get(role, ()))
+            conn.execute(sql.SQL("CREATE ROLE {} {} {}").format(name, login, limits))
+            for setting, value in _ROLE_SETTINGS.get(role, {}).items():
+                conn.execute(
+                    sql.SQL("ALTER ROLE {} SET {} = {}").format(name, sql.Identifier(setting), sql.Literal(value))
+                )
+        if role in passwords:
+            # Hashed here, so that no log of the server ever holds the password itself.
+            encoding = conn.info.encoding
+            verifier = conn.pgconn.encrypt_password(
+                passwords[role].encode(encoding), role.encode(encoding), b"scram-sha-256"
+            ).decode()
+            conn.execute(sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(name, sql.Literal(verifier)))
+    _join_owners(conn)
+
+
+def _join_owners(conn: psycopg.Connection) -> None:
+    """A hosted server's administrator is no superuser: it must be a member of a role to make things in its name."""
+    row = conn.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone()
+    if row is not None and not row[0]:
+        for role in (OWNER, DAGSTER):
+            conn.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(sql.Identifier(role)))
+
+
+def apply_grants(conn: psycopg.Connection) -> None:
+    """Make the privileges in this database exactly those of `GRANTS`: grant what is missing, revoke what is too much.
+
+    Args:
+        conn: A connection as `tidemark_owner` (or with its role set) to the platform's database.
+    """
+    with conn.transaction():
+        grant_database(conn, conn.info.dbname)
+        wanted = {
+            (role, table, privilege)
+            for role, tables in GRANTS.items()
+            for table, privileges in tables.items()
+            for privilege in privileges
+        }
+        wanted |= {(role, f"{table.partition('.')[0]}.", "USAGE") for role, table, _ in wanted}
+        present = _present(conn)
+        for role, target, privilege in sorted(present - wanted):
+            conn.execute(
+                sql.SQL("REVOKE {} ON {} FROM {}").format(sql.SQL(privilege), _on(target), sql.Identifier(role))
+            )
+        for role, target, privilege in sorted(wanted - present):
+            conn.execute(sql.SQL("GRANT {} ON {} TO {}").format(sql.SQL(privilege), _on(target), sql.Identifier(role)))
+
+
+def grant_database(conn: psycopg.Connection, name: str) -> None:
+    """Let the platform's roles, and nobody else, enter the database `name`."""
+    database = sql.Identifier(name)
+    conn.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database))
+    for role in PLATFORM_ROLES:
+        privileges = sql.SQL("CONNECT, TEMPORARY" if role in _MAY_MAKE_TEMPORARY_TABLES else "CONNECT")
+        conn.execute(sql.SQL("GRANT {} ON DATABASE {} TO {}").format(privileges, database, sql.Identifier(role)))
+
+
+def _present(conn: psycopg.Connection) -> set[tuple[str, str, LiteralString]]:
+    """What our roles (and everybody) hold now on the tables and schemas of the owner; a schema reads `name.`."""
+    rows = conn.execute(
+        """
+        SELECT coalesce(r.rolname, 'public'), held.target, held.privilege_type
+        FROM (
+            SELECT n.nspname || '.' || c.relname AS target, acl.grantee, acl.privilege_type
+            FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, aclexplode(c.relacl) acl
+            WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname NOT LIKE '\\_timescaledb%%'
+              AND c.relowner = (SELECT oid FROM pg_roles WHERE rolname = %(owner)s)
+            UNION ALL
+            SELECT n.nspname || '.', acl.grantee, acl.privilege_type
+            FROM pg_namespace n, aclexplode(n.nspacl) acl
+            WHERE n.nspowner = (SELECT oid FROM pg_roles WHERE rolname = %(owner)s)
+        ) held
+        LEFT JOIN pg_roles r ON r.oid = held.grantee
+        WHERE coalesce(r.rolname, 'public') <> %(owner)s
+          AND (held.grantee = 0 OR r.rolname = ANY(%(ours)s))
+        """,
+        {"owner": OWNER, "ours": list(ROLES)},
+    ).fetchall()
+    return {(str(role), str(target), _PRIVILEGES[str(privilege)]) for role, target, privilege in rows}
+
+
+# PostgreSQL's own words, mapped to themselves: what is read from the catalog never becomes SQL text unseen.
+_PRIVILEGES: Final[dict[str, LiteralString]] = {
+    "SELECT": "SELECT",
+    "INSERT": "INSERT",
+    "UPDATE": "UPDATE",
+    "DELETE": "DELETE",
+    "TRUNCATE": "TRUNCATE",
+    "REFERENCES": "REFERENCES",
+    "TRIGGER": "TRIGGER",
+    "MAINTAIN": "MAINTAIN",
+    "USAGE": "USAGE",
+    "CREATE": "CREATE",
+}
+
+
+def _on(target: str) -> sql.Composable:
+    schema, _, table = target.partition(".")
+    if not table:
+        return sql.SQL("SCHEMA {}").format(sql.Identifier(schema))
+    return sql.SQL("TABLE {}").format(sql.Identifier(schema, table))
