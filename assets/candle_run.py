@@ -193,7 +193,7 @@ def _write(
         if month.start < listed:
             gaps.record_hole(conn, key, month.start, listed, cause="unlisted", first_seen=at)
         write_holes(conn, key, window, _evidence(key, window, fetched, at))
-        rows, sha256 = _digest(conn, key, month, window, fetched, counts)
+        rows, sha256 = _digest(conn, wanted, month, fetched, counts)
         ledger.write_digest(conn, key, month.start.date(), rows=rows, sha256=sha256, computed_at=at)
         ledger.rechain_instrument(conn, job.instrument)
     report.add(fetched, counts)
@@ -211,12 +211,15 @@ def _evidence(key: SeriesKey, window: Run, fetched: Fetched, at: datetime) -> Ev
 
 
 def _digest(
-    conn: psycopg.Connection, key: SeriesKey, month: Month, window: Run, fetched: Fetched, counts: MergeCounts
+    conn: psycopg.Connection, wanted: Wanted, month: Month, fetched: Fetched, counts: MergeCounts
 ) -> tuple[int, str]:
     """Rows and digest of the stored month; from the file itself where all of the month came from that one file."""
-    whole = window == Run(month.start, month.end) and fetched.rest.is_empty() and len(fetched.files) == 1
-    if whole and counts.inserted == fetched.files[0][1].parsed.candles.height:
-        return counts.inserted, digest(fetched.files[0][1].parsed.candles)
+    key, whole = wanted.key, [Run(month.start, month.end)]
+    # Nothing of the month may have been stored before: the file can lack a candle that is.
+    if wanted.missing == whole and fetched.rest.is_empty() and len(fetched.files) == 1:
+        candles = fetched.files[0][1].parsed.candles
+        if counts.inserted == candles.height:
+            return counts.inserted, digest(candles)
     return stored_digest(conn, key, month.start, month.end)
 
 

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import dagster as dg
 
-from assets.partitions import instrument_months
-
 backfill = dg.define_asset_job(
     "backfill",
     selection=dg.AssetSelection.assets("candles", "candle_gaps", "indicators", "regimes"),
-    partitions_def=instrument_months,
     description="Load the candles of an instrument's months, check them, and compute everything that follows.",
 )
 

@@ -22,6 +22,7 @@ from psycopg import sql
 
 from store.errors import FrameRejected
 
+_PIECE_ROWS: Final = 4096
 _EPOCH_2000_US: Final = 946_684_800_000_000  # PostgreSQL counts microseconds from 2000-01-01
 _BINARY_HEADER: Final = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 _BINARY_TRAILER: Final = b"\xff\xff"
@@ -34,17 +35,20 @@ def copy_text(conn: psycopg.Connection, table: Table, frame: pl.DataFrame) -> No
     """COPY a frame's rows into the columns of the same names.
 
     Strings go as they stand: they must hold no tab, newline or backslash, which callers check for what they accept.
+    Rows are written piece by piece, so that the server inserts one while the next becomes text.
     """
-    buffer = io.BytesIO()
-    frame.write_csv(
-        buffer,
-        include_header=False,
-        separator="\t",
-        quote_style="never",
-        null_value="\\N",
-        datetime_format="%Y-%m-%d %H:%M:%S%.f+00",
-    )
-    _copy(conn, table, frame.columns, buffer.getbuffer(), binary=False)
+    with conn.cursor() as cursor, cursor.copy(_statement(table, frame.columns, binary=False)) as copy:
+        for piece in frame.iter_slices(_PIECE_ROWS):
+            buffer = io.BytesIO()
+            piece.write_csv(
+                buffer,
+                include_header=False,
+                separator="\t",
+                quote_style="never",
+                null_value="\\N",
+                datetime_format="%Y-%m-%d %H:%M:%S%.f+00",
+            )
+            copy.write(buffer.getbuffer())
 
 
 def copy_binary(conn: psycopg.Connection, table: Table, frame: pl.DataFrame) -> None:
@@ -65,7 +69,8 @@ def copy_binary(conn: psycopg.Connection, table: Table, frame: pl.DataFrame) -> 
             row = column.is_nan().arg_max()
             msg = f"column {name!r} of {'.'.join(table)} holds NaN in row {row}: a value not defined is null"
             raise FrameRejected(msg)
-    _copy(conn, table, frame.columns, _encoded(frame), binary=True)
+    with conn.cursor() as cursor, cursor.copy(_statement(table, frame.columns, binary=True)) as copy:
+        copy.write(_encoded(frame))
 
 
 def read_arrays(
@@ -92,14 +97,12 @@ def read_arrays(
         return [_decoded(result.get_value(0, index), result.ftype(index)) for index in range(len(columns))]
 
 
-def _copy(conn: psycopg.Connection, table: Table, columns: list[str], payload: Any, *, binary: bool) -> None:  # noqa: ANN401 - any buffer
-    statement = sql.SQL("COPY {} ({}) FROM STDIN {}").format(
+def _statement(table: Table, columns: list[str], *, binary: bool) -> sql.Composed:
+    return sql.SQL("COPY {} ({}) FROM STDIN {}").format(
         sql.Identifier(*table),
         sql.SQL(", ").join(map(sql.Identifier, columns)),
         sql.SQL("(FORMAT BINARY)" if binary else ""),
     )
-    with conn.cursor() as cursor, cursor.copy(statement) as copy:
-        copy.write(payload)
 
 
 _WIDTHS: Final[dict[Any, tuple[int, str]]] = {

@@ -38,9 +38,7 @@ def demo(
     with console.step("starting up"):
         from tidemark.demo import Demo
 
-    # Both, and explicitly: a shell starts background jobs with SIGINT ignored.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _as_interrupt)
+    _stop_on_signals()
     chosen = Demo.of(load_settings().home, bars)
     try:
         with chosen.running(say=console.err.print) as live:
@@ -70,14 +68,22 @@ def _show_series(live: LiveDemo) -> None:
 
 
 def _serve(live: LiveDemo) -> None:
+    _stop_on_signals()  # again: a Dagster run in this process leaves SIGTERM ignored, and children would inherit that
     console.err.print("starting the Dagster UI")
     with live.dagster() as (child, address):
         command = "tidemark --demo" if live.demo.bars is None else f"tidemark --config {live.demo.config}"
-        console.out.print(f"\nDagster   [bold]{address}[/]   lineage: {address}/asset-groups")
+        console.out.print(f"\nDagster   [bold]{address}[/]")
+        console.out.print(f"lineage   {address}/assets/candles?view=lineage&lineageScope=downstream", soft_wrap=True)
         console.out.print(f"SQL       {command} db psql")
         console.out.print("          select * from analysis.indicators order by ts desc limit 5;")
         console.out.print("Ctrl-C stops everything.")
         child.wait()
+
+
+def _stop_on_signals() -> None:
+    # Both, and explicitly: a shell starts background jobs with SIGINT ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _as_interrupt)
 
 
 def _as_interrupt(number: int, frame: FrameType | None) -> None:
