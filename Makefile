@@ -20,12 +20,14 @@ $(VENV)/pip:
 	@touch $@
 
 $(VENV)/runtime: $(VENV)/pip requirements.lock pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@echo "installing the locked dependencies (about a minute)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/dev: $(VENV)/runtime requirements-dev.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-dev.lock
+	@echo "installing the locked development tools"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-dev.lock
 	@touch $@
 
 install: $(VENV)/runtime  ## set up .venv from the hashed lock and compile the kernels once
@@ -56,6 +58,11 @@ lock: $(VENV)/dev  ## refresh both lock files
 	$(UV_LOCK) --extra dev --constraint requirements.lock --output-file requirements-dev.lock
 
 clean:  ## remove what was built or recorded here (.venv, caches, .tidemark)
-	@if [ -x $(BIN)/tidemark ]; then $(BIN)/tidemark db down --quiet || true; fi
+	@if [ -x $(BIN)/tidemark ]; then \
+		$(BIN)/tidemark db down --quiet || true; \
+		for config in .tidemark/*/tidemark.yaml; do \
+			[ ! -f "$$config" ] || $(BIN)/tidemark --config "$$config" db down --quiet || true; \
+		done; \
+	fi
 	rm -rf $(VENV) .tidemark .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
