@@ -39,7 +39,7 @@ demo: install  ## backfill, compute and check on a simulated exchange, then leav
 	$(BIN)/tidemark demo
 
 test: dev  ## the whole suite: no network, no services started by hand
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 lint: $(VENV)/dev  ## ruff, mypy --strict and the table of rooms
 	$(BIN)/ruff check .
@@ -57,12 +57,11 @@ lock: $(VENV)/dev  ## refresh both lock files
 	$(UV_LOCK) --output-file requirements.lock
 	$(UV_LOCK) --extra dev --constraint requirements.lock --output-file requirements-dev.lock
 
-clean:  ## remove what was built or recorded here (.venv, caches, .tidemark)
+clean:  ## remove what was built here: .venv, caches and the demos (never your own data in .tidemark)
 	@if [ -x $(BIN)/tidemark ]; then \
-		$(BIN)/tidemark db down --quiet || true; \
-		for config in .tidemark/*/tidemark.yaml; do \
+		for config in .tidemark/demo*/tidemark.yaml; do \
 			[ ! -f "$$config" ] || $(BIN)/tidemark --config "$$config" db down --quiet || true; \
 		done; \
 	fi
-	rm -rf $(VENV) .tidemark .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .tidemark/demo* .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -19,14 +19,16 @@ import psycopg
 
 from assets import progress
 from assets.market import SeriesSelection
-from assets.partitions import Month, Task, instrument_months, tasks_of
+from assets.partitions import Metadata, Month, Task, instrument_months, metadata_of_run, tasks_of
 from assets.plots import sparkline
 from assets.resources import Postgres
 from contracts import SeriesKey
+from contracts.timeframe import EPOCH
 from engine import ENGINE_VERSION, EngineParams, SeriesEngine
 from store import gaps, snapshots
 from store.analysis import AnalysisTable, Engine, claim_engine, read_indicators, replace_window
 from store.candle_reads import last_open_time, read_bars
+from store.catalog import list_series
 from store.connections import translated
 from store.ledger import digests
 from store.locks import instrument_lock
@@ -81,6 +83,20 @@ class Stretch:
     end: datetime
     last: datetime | None
     chain: str
+
+
+def take_over(conn: psycopg.Connection, params: EngineParams, *, recompute: bool) -> None:
+    """Make sure the analysis tables belong to these parameters.
+
+    Raises:
+        EngineMismatch: Another engine owns them and no recompute was asked for.
+    """
+    engine = Engine(params.hash, ENGINE_VERSION, params.model_dump())
+    with translated("take the analysis over", key=params.hash[:12]), conn.transaction():
+        if claim_engine(conn, engine, at=datetime.now(UTC), recompute=recompute):
+            # The tables are empty now: a snapshot of an earlier time as their owner must not pass for their rows.
+            for setting in list_series(conn):
+                snapshots.drop_from(conn, setting.key, EPOCH)
 
 
 def stretches(conn: psycopg.Connection, key: SeriesKey, until: Month, report: PassReport) -> list[Stretch]:
@@ -161,6 +177,8 @@ def resume(
         ts = key.tf.known_at(stretch.last)
         found = snapshots.snapshot_at(conn, key, ts, params_hash=params.hash, engine_version=ENGINE_VERSION)
         if found is not None and found.chain == stretch.chain:
+            while done < len(todo) and todo[done].last is None:  # a month without a bar changes no state
+                done += 1
             return SeriesEngine.restore(found.state, key=key, params=params), done
     return SeriesEngine(key, params), 0
 
@@ -189,6 +207,7 @@ def analysis(
 ) -> Iterator[dg.MaterializeResult[None]]:
     """Run the engine over the months of each instrument of the run, under the instrument's lock."""
     params = EngineParams()
+    found: dict[AnalysisTable, list[tuple[Task, Metadata]]] = {"indicators": [], "regimes": []}
     for task in tasks_of(context.partition_keys):
         with (
             database.connect() as conn,
@@ -200,8 +219,7 @@ def analysis(
                 ),
             ),
         ):
-            engine = Engine(params.hash, ENGINE_VERSION, params.model_dump())
-            claim_engine(conn, engine, at=datetime.now(UTC), recompute=config.recompute)
+            take_over(conn, params, recompute=config.recompute)
             report = PassReport()
             series = config.of(conn, task.instrument)
             plans = [plan(conn, key, task.months[-1], params, report) for key in series]
@@ -212,25 +230,27 @@ def analysis(
             for reason in report.stopped:
                 context.log.warning(reason)
             context.log.info(f"{task.instrument}: {report.rows} rows written, {report.unchanged} months unchanged")
-            yield from _results(conn, task, series, report)
+            for table, metadata in _metadata(conn, task, series, report).items():
+                found[table].append((task, metadata))
+    for table, by_task in found.items():
+        yield dg.MaterializeResult(asset_key=table, metadata=metadata_of_run(by_task))
 
 
-def _results(
+def _metadata(
     conn: psycopg.Connection, task: Task, series: Sequence[SeriesKey], report: PassReport
-) -> Iterator[dg.MaterializeResult[None]]:
+) -> dict[AnalysisTable, Metadata]:
     shown = read_indicators(conn, series[-1], task.start, task.end)["rsi14"].drop_nulls().to_list()
     shared: dict[str, dg.MetadataValue[Any]] = {
         "months written": dg.MetadataValue.md(
             ", ".join(f"{key.tf} {month}" for key, month in report.written) or "none: every chain still matched"
         ),
         "months unchanged": dg.MetadataValue.int(report.unchanged),
-        "stopped": dg.MetadataValue.md("\n".join(f"- {reason}" for reason in report.stopped) or "no"),
+        "stops": dg.MetadataValue.md("\n".join(f"- {reason}" for reason in report.stopped) or "nowhere"),
         "seconds": dg.MetadataValue.json({name: round(value, 3) for name, value in report.seconds.items()}),
         "engine version": dg.MetadataValue.int(ENGINE_VERSION),
     }
-    plots: dict[str, dict[str, dg.MetadataValue[Any]]] = {
-        "indicators": {"rsi14": dg.MetadataValue.md(sparkline(shown, title=f"rsi14 of {series[-1]}"))}
+    plot = {"rsi14": dg.MetadataValue.md(sparkline(shown, title=f"rsi14 of {series[-1]}"))}
+    return {
+        table: {"rows written": dg.MetadataValue.int(rows), **shared, **(plot if table == "indicators" else {})}
+        for table, rows in report.rows.items()
     }
-    for table, rows in report.rows.items():
-        extra: dict[str, dg.MetadataValue[Any]] = {"rows written": dg.MetadataValue.int(rows)}
-        yield dg.MaterializeResult(asset_key=table, metadata=shared | extra | plots.get(table, {}))

@@ -10,6 +10,7 @@ told apart first: a month whose every slot is stored or explained costs one look
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ import psycopg
 from assets import progress
 from assets.holes import Run, missing_runs, open_times
 from assets.ledger import CONFIRM_AFTER, Evidence, write_holes
-from assets.loading import Absence, Archive, Fetched, Rest, Wanted, ask_rest, days_of, fetch
+from assets.loading import Archive, Fetched, Rest, Wanted, ask_rest, days_of, fetch
 from assets.partitions import Month, months_between
 from contracts import InstrumentKey, SeriesKey
 from contracts.candles import digest
@@ -223,6 +224,18 @@ def _digest(
     return stored_digest(conn, key, month.start, month.end)
 
 
+async def _wait(due: datetime, label: str, effects: Effects) -> None:
+    """Sleep until `due`, a second at a time, so that a person sees what is waited for."""
+    total = math.ceil((due - effects.clock()).total_seconds())
+    if total > 0:
+        effects.say(f"{label} {total} s")
+    for second in range(max(0, total)):
+        progress.report(f"{label} {total} s", done=second, total=total)
+        await effects.sleep(1.0)
+    if total > 0:
+        progress.report(f"{label} {total} s", done=total, total=total)
+
+
 async def _confirm_holes(job: Job, conn: psycopg.Connection, effects: Effects, report: RunReport) -> None:
     """Ask a second time for every pending hole of the run, 30 s after it was first seen."""
     begun = time.perf_counter()
@@ -231,20 +244,14 @@ async def _confirm_holes(job: Job, conn: psycopg.Connection, effects: Effects, r
     ]
     if waiting:
         due = max(hole.first_seen for _, hole in waiting) + CONFIRM_AFTER
-        left = (due - effects.clock()).total_seconds()
-        if left > 0:
-            effects.say(f"{len(waiting)} holes of {job.instrument}: asking the exchange again in {left:.0f} s")
-            await effects.sleep(left)
+        await _wait(due, f"{len(waiting)} holes of {job.instrument}: asking again in", effects)
     label = f"holes {job.instrument}"
     for done, (key, hole) in enumerate(waiting, start=1):
         for month in months_between(hole.start, hole.end):
             run = Run(hole.start, hole.end).within(job.window(key, month))
             if run.start < run.end:
                 answer = await ask_rest(effects.rest, key, run, now=job.now)
-                fetched = Fetched(rest=answer.candles, rest_quarantined=[answer.quarantined])
-                if answer.holds_later_bars:
-                    left_over = missing_runs([open_times(answer.candles)], run, key.tf)
-                    fetched.absences = [Absence(part, answer.asked_at) for part in left_over]
+                fetched = Fetched(rest=answer.candles, rest_quarantined=[answer.quarantined], absences=answer.absences)
                 wanted = Wanted(key, run, [run], frozenset(), job.now)
                 await asyncio.to_thread(_write, conn, job, wanted, fetched, report, effects.clock())
         progress.report(label, done=done, total=len(waiting))

@@ -145,7 +145,12 @@ async def _from_daily_files(wanted: Wanted, found: Fetched, archive: Archive, la
         async with gate:
             return await archive.day(wanted.key, name.start.date())
 
-    files = await asyncio.gather(*(one(name) for name in due))
+    asked = [asyncio.create_task(one(name)) for name in due]
+    try:
+        files = await asyncio.gather(*asked)
+    finally:
+        for task in asked:  # the first failure ends the fetch: nobody waits for the others
+            task.cancel()
     for name, file in zip(due, files, strict=True):
         if file is not None:
             found.files.append((Run(name.start, name.end), file))
@@ -155,9 +160,7 @@ async def _from_rest(wanted: Wanted, found: Fetched, rest: Rest, run: Run) -> No
     answer = await ask_rest(rest, wanted.key, run, now=wanted.now)
     found.rest = pl.concat([found.rest, answer.candles])
     found.rest_quarantined.append(answer.quarantined)
-    if answer.holds_later_bars:
-        left = missing_runs([open_times(answer.candles)], run, wanted.key.tf)
-        found.absences.extend(Absence(part, answer.asked_at) for part in left)
+    found.absences.extend(answer.absences)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,18 +170,16 @@ class RestAnswer:
     Attributes:
         candles: The candles of the run that it has.
         quarantined: The rows of the run that it has and that were refused (`QUARANTINE_SCHEMA`).
-        holds_later_bars: Whether it has any bar after the run: only then does a missing slot prove anything.
-        asked_at: When it was asked, by the local clock.
+        absences: The parts of the run that it does not have although it holds a later bar, in the run or after it.
     """
 
     candles: pl.DataFrame
     quarantined: pl.DataFrame
-    holds_later_bars: bool
-    asked_at: datetime
+    absences: list[Absence]
 
 
 async def ask_rest(rest: Rest, key: SeriesKey, run: Run, *, now: datetime) -> RestAnswer:
-    """Ask for the candles of `run` and for any bar after it.
+    """Ask for the candles of `run`, and where it seems to end empty, for any bar after it.
 
     Args:
         rest: The venue's REST client.
@@ -188,16 +189,19 @@ async def ask_rest(rest: Rest, key: SeriesKey, run: Run, *, now: datetime) -> Re
     """
     reach = LATER_BARS * key.tf.duration
     answer = await rest.klines(key, run.start, run.end + reach)
-    later = answer.candles.filter(pl.col("open_time") >= run.end).height > 0
+    latest: datetime | None = answer.candles["open_time"].max()  # type: ignore[assignment]  # polars types it wider
+    missing = missing_runs([open_times(answer.candles)], run, key.tf)
     probe = run.end + reach
-    while not later and probe < now:
+    while missing and (latest is None or latest < missing[-1].end) and probe < now:
         reach *= 4
-        later = not (await rest.klines(key, probe, probe + reach)).candles.is_empty()
+        later = (await rest.klines(key, probe, probe + reach)).candles
+        latest = later["open_time"][0] if not later.is_empty() else latest
         probe += reach
     inside = pl.col("open_time") < run.end
     # A refused row whose open time cannot be read may belong anywhere: it is kept.
     refused = answer.quarantined.filter(inside | pl.col("open_time").is_null())
-    return RestAnswer(answer.candles.filter(inside), refused, later, answer.asked_at)
+    proven = [Absence(part, answer.asked_at) for part in missing if latest is not None and part.end <= latest]
+    return RestAnswer(answer.candles.filter(inside), refused, proven)
 
 
 def days_of(runs: Iterable[Run]) -> list[date]:

@@ -9,7 +9,6 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 import dagster as dg
 import psycopg
@@ -17,7 +16,7 @@ from pydantic import Field
 
 from assets.candle_run import Effects, Job, RunReport, run_candles
 from assets.holes import Run
-from assets.partitions import Task, instrument_months, tasks_of
+from assets.partitions import Metadata, Task, instrument_months, metadata_of_run, tasks_of
 from assets.plots import sparkline
 from assets.resources import Exchange, Postgres
 from contracts import InstrumentKey, Rejected, SeriesKey
@@ -132,6 +131,8 @@ def candles(
     context: dg.AssetExecutionContext, config: SeriesSelection, database: Postgres, exchange: Exchange
 ) -> Iterator[dg.MaterializeResult[None]]:
     """Load the months of each instrument of the run, under the instrument's lock."""
+    loaded: list[tuple[Task, Metadata]] = []
+    holes: list[tuple[Task, Metadata]] = []
     for task in tasks_of(context.partition_keys):
         with (
             database.connect() as conn,
@@ -145,8 +146,10 @@ def candles(
         ):
             series = config.of(conn, task.instrument)
             report = asyncio.run(_load(context, conn, exchange, task, series))
-            yield dg.MaterializeResult(asset_key="candles", metadata=_candle_metadata(conn, task, series, report))
-            yield dg.MaterializeResult(asset_key="candle_gaps", metadata=_gap_metadata(conn, task, series, report))
+            loaded.append((task, _candle_metadata(conn, task, series, report)))
+            holes.append((task, _gap_metadata(conn, task, series, report)))
+    yield dg.MaterializeResult(asset_key="candles", metadata=metadata_of_run(loaded))
+    yield dg.MaterializeResult(asset_key="candle_gaps", metadata=metadata_of_run(holes))
 
 
 async def _load(
@@ -195,9 +198,7 @@ def _stored(conn: psycopg.Connection, key: InstrumentKey) -> Instrument | None:
     return next((found for found in list_instruments(conn) if found.key == key), None)
 
 
-def _candle_metadata(
-    conn: psycopg.Connection, task: Task, series: Sequence[SeriesKey], report: RunReport
-) -> dict[str, dg.MetadataValue[Any]]:
+def _candle_metadata(conn: psycopg.Connection, task: Task, series: Sequence[SeriesKey], report: RunReport) -> Metadata:
     lines = ["| series | archive | rest | ws |", "|---|---:|---:|---:|"]
     total = 0
     for key in series:
@@ -218,9 +219,7 @@ def _candle_metadata(
     }
 
 
-def _gap_metadata(
-    conn: psycopg.Connection, task: Task, series: Sequence[SeriesKey], report: RunReport
-) -> dict[str, dg.MetadataValue[Any]]:
+def _gap_metadata(conn: psycopg.Connection, task: Task, series: Sequence[SeriesKey], report: RunReport) -> Metadata:
     by_cause: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     for key in series:
         for hole in gaps.holes(conn, key, task.start, task.end):

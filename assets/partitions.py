@@ -6,9 +6,10 @@ about 40,000 partitions, and this grain stays below it for 300 instruments over 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import dagster as dg
 
@@ -66,7 +67,7 @@ def months_between(start: datetime, end: datetime) -> list[Month]:
     """The months that the half-open window [start, end) touches, oldest first."""
     found: list[Month] = []
     month = Month.of(start)
-    while month.start < end:
+    while max(month.start, start) < end:
         found.append(month)
         month = month.following
     return found
@@ -83,6 +84,11 @@ class Task:
 
     instrument: InstrumentKey
     months: tuple[Month, ...]
+
+    @property
+    def span(self) -> dg.MetadataValue[Any]:
+        """The months as a text: what the metadata of each of their partitions speaks of."""
+        return dg.MetadataValue.text(f"{self.months[0]} to {self.months[-1]}")
 
     @property
     def start(self) -> datetime:
@@ -102,3 +108,16 @@ def tasks_of(keys: Iterable[str], definition: dg.MultiPartitionsDefinition = ins
         dimensions = definition.get_partition_key_from_str(key).keys_by_dimension
         by_instrument.setdefault(dimensions["instrument"], set()).add(Month.parse(dimensions["month"]))
     return [Task(InstrumentKey.parse(name), tuple(sorted(found))) for name, found in sorted(by_instrument.items())]
+
+
+Metadata = Mapping[str, dg.MetadataValue[Any]]
+
+
+def metadata_of_run(by_task: Sequence[tuple[Task, Metadata]]) -> Metadata:
+    """The metadata of an asset's one result: Dagster takes one of each run, a run may hold several instruments."""
+    several = len(by_task) > 1
+    return {
+        f"{task.instrument} {name}" if several else name: value
+        for task, metadata in by_task
+        for name, value in {"months of this run": task.span, **metadata}.items()
+    }

@@ -5,6 +5,9 @@ from exactly the candles that are stored now. The command line asks before it st
 of the same months starts none.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import psycopg
 
 from assets.analysis import PassReport, plan
@@ -15,13 +18,27 @@ from engine import EngineParams
 from store import gaps, ledger
 
 
-def months_due(conn: psycopg.Connection, job: Job, params: EngineParams) -> list[Month]:
-    """The months of `job` that a run would change, oldest first."""
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What is left to do.
+
+    Attributes:
+        months: The months that a run would change, oldest first.
+        reasons: Why a series ends before the last month asked for whatever is run, one sentence each.
+    """
+
+    months: Sequence[Month]
+    reasons: Sequence[str]
+
+
+def months_due(conn: psycopg.Connection, job: Job, params: EngineParams) -> Due:
+    """What a run of `job` would change."""
+    report = PassReport()
     due: set[Month] = set()
     for key in job.series:
         due |= {month for month in job.months if not _candles_complete(conn, job, key, month)}
-        due |= {stretch.month for stretch in plan(conn, key, job.months[-1], params, PassReport()).todo}
-    return sorted(month for month in job.months if month in due)
+        due |= {stretch.month for stretch in plan(conn, key, job.months[-1], params, report).todo}
+    return Due(sorted(month for month in job.months if month in due), report.stopped)
 
 
 def _candles_complete(conn: psycopg.Connection, job: Job, key: SeriesKey, month: Month) -> bool:
@@ -29,7 +46,7 @@ def _candles_complete(conn: psycopg.Connection, job: Job, key: SeriesKey, month:
     if window.start >= window.end:
         return True
     stored = next((entry for entry in ledger.digests(conn, key) if entry.month == month.start.date()), None)
-    if stored is None or stored.chain is None:
+    if stored is None:
         return False
     explained = sum(
         key.tf.bars_in(max(hole.start, window.start), min(hole.end, window.end))

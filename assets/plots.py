@@ -29,10 +29,10 @@ def sparkline(values: Sequence[float], *, title: str) -> str:
     count = min(len(values), POINTS)
     thinned = [values[round(index * last / (count - 1))] for index in range(count)]
     low, high = min(thinned), max(thinned)
-    scale = (HEIGHT - 2 * MARGIN) / ((high - low) or 1.0)
+    span = (high - low) or 1.0
     pitch = (WIDTH - 2 * MARGIN) / (len(thinned) - 1)
     points = " ".join(
-        f"{MARGIN + index * pitch:.0f},{HEIGHT - MARGIN - (value - low) * scale:.0f}"
+        f"{MARGIN + index * pitch:.0f},{HEIGHT - MARGIN - (value - low) / span * (HEIGHT - 2 * MARGIN):.0f}"
         for index, value in enumerate(thinned)
     )
     svg = (

@@ -47,8 +47,9 @@ BAR_SCHEMA = pl.Schema(
     }
 )
 
-# What the exchange may send as a number (its own rule for requests): plain digits, no sign, no exponent.
-DECIMAL_PATTERN = r"^[0-9]{1,20}(\.[0-9]{1,20})?$"
+# What the exchange may send as a number (its own rule for requests): plain digits, no sign, no exponent; and, so that
+# one value has one canonical text, no leading zeros.
+DECIMAL_PATTERN = r"^(0|[1-9][0-9]{0,19})(\.[0-9]{1,20})?$"
 
 
 def trimmed(column: str) -> pl.Expr:

@@ -72,9 +72,7 @@ def claim_engine(conn: psycopg.Connection, engine: Engine, *, at: datetime, reco
     name = f"{engine.params_hash[:12]} version {engine.engine_version}"
     with translated("claim the analysis tables", key=name), conn.transaction():
         conn.execute("SELECT pg_advisory_xact_lock(%s)", [_ENGINE_LOCK])
-        owner = conn.execute(
-            "SELECT params_hash, engine_version FROM analysis.engines ORDER BY live_since DESC LIMIT 1"
-        ).fetchone()
+        owner = _owner(conn)
         if owner == (engine.params_hash, engine.engine_version):
             return False
         if owner is not None and not recompute:
@@ -94,6 +92,27 @@ def claim_engine(conn: psycopg.Connection, engine: Engine, *, at: datetime, reco
             [engine.params_hash, engine.engine_version, Jsonb(engine.params), at],
         )
         return True
+
+
+def require_engine(conn: psycopg.Connection, engine: Engine) -> None:
+    """Make sure that the analysis tables still belong to `engine`, until the caller's transaction ends.
+
+    Raises:
+        EngineMismatch: Another engine owns them, or none does.
+    """
+    with translated("look up the owner of the analysis tables"):
+        conn.execute("SELECT pg_advisory_xact_lock_shared(%s)", [_ENGINE_LOCK])
+        owner = _owner(conn)
+    if owner != (engine.params_hash, engine.engine_version):
+        held = "nobody" if owner is None else f"engine {owner[0][:12]} version {owner[1]}"
+        msg = f"analysis belongs to {held} now, {engine.params_hash[:12]} may not go on writing: nothing was changed"
+        raise EngineMismatch(msg)
+
+
+def _owner(conn: psycopg.Connection) -> tuple[str, int] | None:
+    return conn.execute(
+        "SELECT params_hash, engine_version FROM analysis.engines ORDER BY live_since DESC LIMIT 1"
+    ).fetchone()
 
 
 def replace_window(

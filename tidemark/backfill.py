@@ -9,18 +9,23 @@ goes on behind them. Months that are complete are told apart first, and an instr
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
 import dagster as dg
 import psycopg
+from dagster_postgres.utils import DagsterPostgresException
+from sqlalchemy.exc import DBAPIError
 
 from assets import progress
 from assets.market import job_of
 from assets.partitions import Month, Task, months, months_between, partition_key
-from assets.planning import months_due
+from assets.planning import Due, months_due
 from contracts import InstrumentKey, Rejected, Retryable
 from engine import EngineParams
 from orchestration.definitions import defs, exchange_of
@@ -29,11 +34,17 @@ from store.connections import connect
 from tidemark.installation import BATCH, Installation
 from tidemark.settings import Settings
 
+# Which process of which machine executes a run; Dagster itself knows that only of runs it launched.
+PROCESS_TAG = "tidemark/process"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 class RunFailed(Retryable):
     """A Dagster run failed; the message carries the error of its first failed step."""
+
+
+class DagsterUnavailable(Retryable):
+    """Dagster's own storage could not be used; what the run had stored by then stays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +110,11 @@ def run_backfill(
     wanted = _months(request, now)
     with (
         connect(installation.url(BATCH), application_name="tidemark backfill") as conn,
+        _dagster_translated(),
         dg.DagsterInstance.get() as instance,
         progress.listening(listener),
     ):
+        _close_abandoned(instance)
         for instrument in instruments:
             _keep(conn, instrument, request.timeframes)
         instance.add_dynamic_partitions("instruments", [str(instrument) for instrument in instruments])
@@ -112,6 +125,37 @@ def run_backfill(
             if failure is not None:
                 raise RunFailed(failure)
         return [_backfill(conn, instance, installation, request, Task(i, tuple(wanted)), say) for i in instruments]
+
+
+def _close_abandoned(instance: dg.DagsterInstance) -> None:
+    """End the runs of commands that were killed: they would show as running, and keep a place in Dagster's queue."""
+    for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED])):
+        host, _, pid = run.tags.get(PROCESS_TAG, "").partition(":")
+        if host == socket.gethostname() and not _lives(int(pid)):
+            instance.report_run_failed(run, "the command that executed this run was killed; what it stored stays")
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+@contextmanager
+def _dagster_translated() -> Iterator[None]:
+    """The boundary behind which the exceptions of Dagster's storage become ours."""
+    try:
+        yield
+    except (DagsterPostgresException, DBAPIError) as error:
+        msg = (
+            f"backfill: Dagster's storage could not be used ({str(error).splitlines()[0]}); the months that were "
+            f"written stay, run the same command again when the database answers"
+        )
+        raise DagsterUnavailable(msg) from error
 
 
 async def _venue_time(settings: Settings, request: Request) -> datetime:
@@ -160,14 +204,17 @@ def _backfill(
     begun = time.perf_counter()
     series = sorted(task.instrument.series(tf) for tf in request.timeframes)
 
-    async def planned() -> list[Month]:
+    async def planned() -> Due:
         async with exchange_of(installation.settings).open() as data:
             job = await job_of(conn, data, task, series)
-        return list(task.months) if request.recompute else months_due(conn, job, EngineParams())
+        return Due(task.months, ()) if request.recompute else months_due(conn, job, EngineParams())
 
-    due = asyncio.run(planned())
+    found = asyncio.run(planned())
+    due = found.months
     if not due:
-        say(f"{task.instrument}: all {len(task.months)} months are complete, nothing to do")
+        for reason in found.reasons:
+            say(f"{reason}; a run would not change that")
+        say(f"{task.instrument}: nothing to do, the candles of all {len(task.months)} months are complete")
         return Outcome(task.instrument, task.months, due, None, None, time.perf_counter() - begun)
     say(f"{task.instrument}: {len(due)} of {len(task.months)} months to load, {due[0]} to {due[-1]}")
     timeframes = [str(key.tf) for key in series]
@@ -190,6 +237,7 @@ class _Run:
 
 
 def _run(instance: dg.DagsterInstance, job: str, *, tags: dict[str, str], config: dict[str, object]) -> _Run:
+    tags = {**tags, PROCESS_TAG: f"{socket.gethostname()}:{os.getpid()}"}
     result = (
         defs()
         .resolve_job_def(job)

@@ -98,7 +98,8 @@ class Installation:
         parts = urlsplit(self.settings.admin_url.get_secret_value())
         address = parts.netloc.rpartition("@")[2]
         login = f"{quote(role)}:{quote(self.server.secret(role), safe='')}"
-        return urlunsplit(parts._replace(netloc=f"{login}@{address}", path=f"/{database}"))
+        # `postgres://` means the same to libpq, but not to SQLAlchemy, which Dagster's storage is reached by.
+        return urlunsplit(parts._replace(scheme="postgresql", netloc=f"{login}@{address}", path=f"/{database}"))
 
     @property
     def dagster_home(self) -> Path:

@@ -41,7 +41,9 @@ def candle_checks(context: dg.AssetCheckExecutionContext, database: Postgres) ->
     wanted = {key.name for key in context.selected_asset_check_keys}
     tasks = tasks_of(context.partition_keys)
     with database.connect() as conn:
-        series = {task: [setting.key for setting in list_series(conn, task.instrument)] for task in tasks}
+        series = {
+            task: [setting.key for setting in list_series(conn, task.instrument, enabled_only=True)] for task in tasks
+        }
         for name, (_, ask) in CANDLE_CHECKS.items():
             if name not in wanted:
                 continue

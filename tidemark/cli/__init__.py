@@ -61,7 +61,7 @@ def main() -> None:
         with trace():
             app()
     except (TidemarkError, SettingsError) as error:
-        console.err.print(f"[red]error:[/] {error}", soft_wrap=True, markup=True)
+        console.error(str(error))
         sys.exit(1)
     except KeyboardInterrupt:
         console.err.print("interrupted")

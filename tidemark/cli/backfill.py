@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from contracts import Timeframe
+from contracts import InstrumentKey, Timeframe
 from tidemark.cli import console
 from tidemark.installation import Installation
 from tidemark.settings import load_settings
@@ -66,6 +66,9 @@ def backfill(
             end=None if end is None else instant(end, "--to"),
             recompute=recompute,
         )
+        # An unknown venue or a symbol that cannot be one is told now, before a database is started.
+        for symbol in request.symbols:
+            InstrumentKey(venue, symbol)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     if not request.symbols or not request.timeframes:
@@ -76,11 +79,11 @@ def backfill(
         installation.start()
         installation.upgrade()
     with console.bars() as bars:
-        outcomes = run_backfill(installation, request, listener=bars, say=console.err.print)
+        outcomes = run_backfill(installation, request, listener=bars, say=console.say)
     console.out.print(outcome_table(outcomes))
     failures = [outcome for outcome in outcomes if outcome.failure is not None]
     for outcome in failures:
-        console.err.print(f"[red]error:[/] {outcome.instrument}: {outcome.failure}", soft_wrap=True)
+        console.error(f"{outcome.instrument}: {outcome.failure}")
     if failures:
         raise typer.Exit(1)
 

@@ -11,11 +11,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 # A pipe has no width: tables are made wide enough for what they hold.
 out = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
 err = Console(stderr=True, highlight=False)
+
+
+def say(text: str) -> None:
+    """Tell a person what happens, in one line, exactly as it is written: brackets are no markup."""
+    err.print(text, markup=False, soft_wrap=True)
+
+
+def error(text: str) -> None:
+    """Tell a person what went wrong; the text may quote anything that anybody sent."""
+    err.print(f"[red]error:[/] {escape(text)}", soft_wrap=True)
 
 
 class Bars:

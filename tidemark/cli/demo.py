@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 
 from store.connections import connect
 from store.overview import overview
@@ -41,17 +42,19 @@ def demo(
     _stop_on_signals()
     chosen = Demo.of(load_settings().home, bars)
     try:
-        with chosen.running(say=console.err.print) as live:
+        with chosen.running(say=console.say) as live:
             with console.bars() as shown:
-                outcomes = live.backfill(datetime.now(UTC), shown, console.err.print)
+                outcomes = live.backfill(datetime.now(UTC), shown, console.say)
             failures = [outcome for outcome in outcomes if outcome.failure is not None]
             console.out.print()
             console.out.print(outcome_table(outcomes))
             console.out.print()
             _show_series(live)
             for outcome in failures:
-                console.err.print(f"[red]error:[/] {outcome.instrument}: {outcome.failure}", soft_wrap=True)
-            console.out.print(f"\ndone in {time.perf_counter() - begun:.0f} s; everything is kept in {chosen.home}")
+                console.error(f"{outcome.instrument}: {outcome.failure}")
+            console.out.print(
+                f"\ndone in {time.perf_counter() - begun:.0f} s; everything is kept in {escape(str(chosen.home))}"
+            )
             if failures:
                 raise typer.Exit(1)
             if not once:
@@ -74,7 +77,7 @@ def _serve(live: LiveDemo) -> None:
         command = "tidemark --demo" if live.demo.bars is None else f"tidemark --config {live.demo.config}"
         console.out.print(f"\nDagster   [bold]{address}[/]")
         console.out.print(f"lineage   {address}/assets/candles?view=lineage&lineageScope=downstream", soft_wrap=True)
-        console.out.print(f"SQL       {command} db psql")
+        console.out.print(f"SQL       {command} db psql", markup=False)
         console.out.print("          select * from analysis.indicators order by ts desc limit 5;")
         console.out.print("Ctrl-C stops everything.")
         child.wait()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psycopg
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from contracts.errors import TidemarkError
@@ -40,7 +41,7 @@ def doctor() -> None:
     findings = [check(settings) for check in _CHECKS]
     for finding in findings:
         mark = {True: "[green]ok", False: "[red]wrong", None: "[yellow]not yet"}[finding.good]
-        table.add_row(mark, finding.subject, finding.text)
+        table.add_row(mark, finding.subject, escape(finding.text))
     console.out.print(table)
     if any(finding.good is False for finding in findings):
         raise typer.Exit(1)

@@ -124,7 +124,7 @@ class Transport:
                 if tries >= self._policy.attempts or (failure.retry_after or 0.0) > LONGEST_PAUSE_S:
                     raise _given_up(failure, tries) from failure
                 wait = max(failure.retry_after or 0.0, self._policy.wait(tries, self._jitter()))
-                _log.warning("asking again", extra={"asked": request.asked, "tries": tries, "reason": str(failure)})
+                _log.info("asking again", extra={"asked": request.asked, "tries": tries, "reason": str(failure)})
                 await self._sleep(wait)
 
     async def _try(self, request: Request, read: Callable[[Answer], T]) -> T:

@@ -1,0 +1,122 @@
+from datetime import UTC, date, datetime, timedelta, timezone
+from itertools import pairwise
+
+import dagster as dg
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assets.partitions import (
+    Month,
+    Task,
+    instrument_months,
+    metadata_of_run,
+    months,
+    months_between,
+    partition_key,
+    tasks_of,
+)
+from contracts import InstrumentKey
+
+BTC, ETH = InstrumentKey("binance_spot", "BTCUSDT"), InstrumentKey("binance_usdm", "ETHUSDT")
+MONTHS = st.builds(Month, st.integers(2017, 2050), st.integers(1, 12))
+INSTANTS = st.datetimes(datetime(2017, 8, 1), datetime(2049, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001 - bounds are naive there
+
+
+@pytest.mark.parametrize(
+    ("instant", "month"),
+    [
+        (datetime(2022, 1, 1, tzinfo=UTC), Month(2022, 1)),
+        (datetime(2022, 1, 31, 23, 59, 59, 999_999, tzinfo=UTC), Month(2022, 1)),
+        # Already February in Berlin, still January in UTC.
+        (datetime(2022, 2, 1, 0, 30, tzinfo=timezone(timedelta(hours=1))), Month(2022, 1)),
+    ],
+)
+def test_a_month_is_one_of_utc(instant: datetime, month: Month) -> None:
+    assert Month.of(instant) == month
+
+
+def test_december_is_followed_by_january() -> None:
+    assert Month(2021, 12).following == Month(2022, 1)
+    assert Month(2021, 12).end == datetime(2022, 1, 1, tzinfo=UTC)
+    assert Month(2021, 11).following == Month(2021, 12)
+
+
+@pytest.mark.parametrize("text", ["", "2022", "2022-", "january", "2022-x"])
+def test_what_is_no_month_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="invalid literal"):
+        Month.parse(text)
+
+
+@given(MONTHS)
+def test_the_text_of_a_month_parses_back(month: Month) -> None:
+    assert Month.parse(str(month)) == month
+    assert len(str(month)) == 7
+
+
+@given(MONTHS)
+def test_months_follow_each_other_without_a_gap(month: Month) -> None:
+    assert month.end == month.following.start
+    assert month < month.following
+    assert timedelta(days=28) <= month.end - month.start <= timedelta(days=31)
+    assert Month.of(month.start) == month == Month.of(month.end - timedelta(microseconds=1))
+
+
+def test_a_window_touches_the_months_it_has_an_instant_in() -> None:
+    november, january = datetime(2021, 11, 30, 23, tzinfo=UTC), datetime(2022, 1, 1, tzinfo=UTC)
+    assert months_between(november, january) == [Month(2021, 11), Month(2021, 12)]
+    assert months_between(november, january + timedelta(microseconds=1))[-1] == Month(2022, 1)
+    assert months_between(january + timedelta(hours=1), january + timedelta(hours=1)) == []
+
+
+@given(INSTANTS, INSTANTS)
+def test_the_months_between_cover_the_window(one: datetime, other: datetime) -> None:
+    start, end = sorted((one, other))
+    found = months_between(start, end)
+    if start == end:
+        assert found == []
+        return
+    assert found[0].start <= start < found[0].end
+    assert found[-1].start < end <= found[-1].end
+    assert all(left.following == right for left, right in pairwise(found))
+
+
+def test_a_partition_key_reads_instrument_and_month() -> None:
+    assert str(partition_key(BTC, Month(2022, 1))) == "binance_spot:BTCUSDT|2022-01"
+
+
+def test_every_month_from_the_first_candle_to_the_running_one_is_a_partition() -> None:
+    now = datetime(2022, 3, 15, tzinfo=UTC)
+    keys = months.get_partition_keys(current_time=now)
+    assert (keys[0], keys[-1]) == ("2017-08", "2022-03")
+    assert keys == [str(month) for month in months_between(datetime(2017, 8, 1, tzinfo=UTC), now)]
+
+
+def test_partitions_are_instrument_by_month() -> None:
+    assert sorted(instrument_months.partition_dimension_names) == ["instrument", "month"]
+
+
+def test_keys_in_any_order_become_one_task_an_instrument_with_its_months_in_order() -> None:
+    keys = [
+        partition_key(ETH, Month(2022, 1)),
+        partition_key(BTC, Month(2022, 2)),
+        partition_key(BTC, Month(2021, 12)),
+        partition_key(BTC, Month(2022, 1)),
+        partition_key(BTC, Month(2022, 2)),
+    ]
+    found = tasks_of([str(key) for key in keys])
+    assert list(found) == [
+        Task(BTC, (Month(2021, 12), Month(2022, 1), Month(2022, 2))),
+        Task(ETH, (Month(2022, 1),)),
+    ]
+    assert (found[0].start.date(), found[0].end.date()) == (date(2021, 12, 1), date(2022, 3, 1))
+
+
+def test_the_metadata_of_one_instrument_is_its_own_and_of_several_names_them() -> None:
+    one, other = Task(BTC, (Month(2022, 1),)), Task(ETH, (Month(2022, 1),))
+    rows = {"rows": dg.MetadataValue.int(3)}
+    assert metadata_of_run([(one, rows)]) == rows
+    assert list(metadata_of_run([(one, rows), (other, rows)])) == [
+        "binance_spot:BTCUSDT rows",
+        "binance_usdm:ETHUSDT rows",
+    ]
