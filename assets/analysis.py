@@ -2,9 +2,10 @@
 
 The pass has no self-dependency (docs/adr/0004). For each series it finds the latest month up to which the stored
 rows were made from exactly the candles that are stored now (the snapshot at its end carries their chain), goes on
-from there, and writes month by month. A month behind which a candle changed is computed again, one whose chain still
-matches is not. It stops before the first pending hole, and before a month that an earlier, missing month leaves without
-a chain.
+from there, and writes month by month to the last stored one, whichever months the run was started for: no stored row
+is ever left behind candles that changed. A month whose chain still matches is not computed again. It stops before the
+first pending hole, before a month with slots that nobody has accounted for, and before a month that an earlier,
+missing month leaves without a chain.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,19 +20,18 @@ import psycopg
 
 from assets import progress
 from assets.market import SeriesSelection
-from assets.partitions import Metadata, Month, Task, instrument_months, metadata_of_run, tasks_of
+from assets.partitions import Metadata, Month, Task, instrument_months, metadata_of_run, partition_key, tasks_of
 from assets.plots import sparkline
-from assets.resources import Postgres
+from assets.resources import Postgres, alone
 from contracts import SeriesKey
 from contracts.timeframe import EPOCH
 from engine import ENGINE_VERSION, EngineParams, SeriesEngine
 from store import gaps, snapshots
-from store.analysis import AnalysisTable, Engine, claim_engine, read_indicators, replace_window
+from store.analysis import AnalysisTable, Engine, claim_engine, read_indicators, replace_window, require_engine
 from store.candle_reads import last_open_time, read_bars
 from store.catalog import list_series
 from store.connections import translated
-from store.ledger import digests
-from store.locks import instrument_lock
+from store.ledger import MonthDigest, digests
 
 
 class AnalysisConfig(SeriesSelection):
@@ -85,29 +85,54 @@ class Stretch:
     chain: str
 
 
-def take_over(conn: psycopg.Connection, params: EngineParams, *, recompute: bool) -> None:
-    """Make sure the analysis tables belong to these parameters.
+def engine_of(params: EngineParams) -> Engine:
+    """The engine of this version with these parameters, as the tables name their owner."""
+    return Engine(params.hash, ENGINE_VERSION, params.model_dump())
+
+
+def _accounted(conn: psycopg.Connection, key: SeriesKey, month: Month, entry: MonthDigest) -> bool:
+    """Whether every slot of a month with later candles behind it is stored or stands in the hole ledger."""
+    known = sum(
+        key.tf.bars_in(max(hole.start, month.start), min(hole.end, month.end))
+        for hole in gaps.holes(conn, key, month.start, month.end)
+        if hole.cause != gaps.FILLED_ELSEWHERE
+    )
+    return bool(entry.rows + known >= key.tf.bars_in(month.start, month.end))
+
+
+def take_over(conn: psycopg.Connection, params: EngineParams, series: Sequence[SeriesKey], *, recompute: bool) -> None:
+    """Make sure the analysis tables belong to these parameters, and forget `series` where a recompute is asked for.
 
     Raises:
         EngineMismatch: Another engine owns them and no recompute was asked for.
     """
-    engine = Engine(params.hash, ENGINE_VERSION, params.model_dump())
+    engine = engine_of(params)
     with translated("take the analysis over", key=params.hash[:12]), conn.transaction():
-        if claim_engine(conn, engine, at=datetime.now(UTC), recompute=recompute):
-            # The tables are empty now: a snapshot of an earlier time as their owner must not pass for their rows.
-            for setting in list_series(conn):
+        taken = claim_engine(conn, engine, at=datetime.now(UTC), recompute=recompute)
+        # Taken over, the tables are empty: a snapshot of an earlier time as their owner must not pass for their rows.
+        # Without its snapshots a series is computed from the start.
+        for setting in list_series(conn):
+            if taken or (recompute and setting.key in series):
                 snapshots.drop_from(conn, setting.key, EPOCH)
 
 
-def stretches(conn: psycopg.Connection, key: SeriesKey, until: Month, report: PassReport) -> list[Stretch]:
-    """The months of a series that can be analysed, oldest first, up to `until`."""
+def stretches(
+    conn: psycopg.Connection, key: SeriesKey, report: PassReport, *, until: Month | None = None
+) -> list[Stretch]:
+    """The months of a series that can be analysed, oldest first, up to `until` (None = the last stored one)."""
     found: list[Stretch] = []
-    for entry in digests(conn, key):
+    stored = digests(conn, key)
+    for entry in stored:
         month = Month.of(datetime(entry.month.year, entry.month.month, 1, tzinfo=UTC))
-        if until < month:
+        if until is not None and until < month:
             break
         if entry.chain is None:
             report.stopped.append(f"{key} stops before {month}: an earlier month is not stored")
+            break
+        if entry.month < stored[-1].month and not _accounted(conn, key, month, entry):
+            report.stopped.append(
+                f"{key} stops before {month}: slots of it are neither stored nor explained; backfill that month"
+            )
             break
         holes = gaps.pending(conn, key, month.start, month.end)
         end = max(month.start, holes[0].start) if holes else month.end
@@ -127,9 +152,11 @@ class Plan:
     todo: Sequence[Stretch]
 
 
-def plan(conn: psycopg.Connection, key: SeriesKey, until: Month, params: EngineParams, report: PassReport) -> Plan:
+def plan(
+    conn: psycopg.Connection, key: SeriesKey, params: EngineParams, report: PassReport, *, until: Month | None = None
+) -> Plan:
     """Find out where the analysis of one series goes on."""
-    found = stretches(conn, key, until, report)
+    found = stretches(conn, key, report, until=until)
     engine, done = resume(conn, key, found, params)
     report.unchanged += done
     return Plan(key, engine, found[done:])
@@ -147,6 +174,7 @@ def write_stretch(conn: psycopg.Connection, work: Plan, stretch: Stretch, report
     report.spend("computing", begun)
     begun = perf_counter()
     with translated("write a month of analysis", key=f"{key} {month}"), conn.transaction():
+        require_engine(conn, engine_of(work.engine.params))
         # The whole month is replaced: rows behind a hole that is pending again must not outlive it.
         snapshots.drop_from(conn, key, key.tf.known_at(month.start))
         for table, frame in frames.items():
@@ -209,26 +237,22 @@ def analysis(
     params = EngineParams()
     found: dict[AnalysisTable, list[tuple[Task, Metadata]]] = {"indicators": [], "regimes": []}
     for task in tasks_of(context.partition_keys):
-        with (
-            database.connect() as conn,
-            instrument_lock(
-                conn,
-                task.instrument,
-                on_wait=lambda name=task.instrument: context.log.info(  # type: ignore[misc]
-                    f"another run works on {name}: waiting until it ends"
-                ),
-            ),
-        ):
-            take_over(conn, params, recompute=config.recompute)
-            report = PassReport()
+        with database.connect() as conn, alone(conn, task.instrument, say=context.log.info):
             series = config.of(conn, task.instrument)
-            plans = [plan(conn, key, task.months[-1], params, report) for key in series]
+            take_over(conn, params, series, recompute=config.recompute)
+            report = PassReport()
+            plans = [plan(conn, key, params, report) for key in series]
             steps = [(work, stretch) for work in plans for stretch in work.todo]
             for done, (work, stretch) in enumerate(steps, start=1):
                 write_stretch(conn, work, stretch, report)
                 progress.report(f"analysis {task.instrument}", done=done, total=len(steps))
             for reason in report.stopped:
                 context.log.warning(reason)
+            for month in sorted({month for _, month in report.written}.difference(task.months)):
+                # Behind a month that changed, later ones were written too, although nobody asked for them.
+                for table in report.rows:
+                    partition = str(partition_key(task.instrument, month))
+                    context.log_event(dg.AssetMaterialization(asset_key=table, partition=partition))
             context.log.info(f"{task.instrument}: {report.rows} rows written, {report.unchanged} months unchanged")
             for table, metadata in _metadata(conn, task, series, report).items():
                 found[table].append((task, metadata))

@@ -24,7 +24,7 @@ from assets.holes import Run, missing_runs, open_times
 from assets.ledger import CONFIRM_AFTER, Evidence, write_holes
 from assets.loading import Archive, Fetched, Rest, Wanted, ask_rest, days_of, fetch
 from assets.partitions import Month, months_between
-from contracts import InstrumentKey, SeriesKey
+from contracts import DataRejected, InstrumentKey, SeriesKey
 from contracts.candles import digest
 from store import gaps, ledger
 from store.candle_reads import missing_ranges, stored_digest
@@ -119,9 +119,12 @@ async def run_candles(job: Job, conn: psycopg.Connection, effects: Effects) -> R
     """Load every series and month of `job` and settle its holes.
 
     Raises:
+        DataRejected: Something that arrived for a month contradicts itself: that month is left as it was, the others
+            are loaded, and the message names every such month.
         TidemarkError: A source or the database failed; the months written so far stay, the failed one left nothing.
     """
     report = RunReport()
+    rejected: list[DataRejected] = []
     due = [wanted for month in job.months for key in job.series if (wanted := _wanted(conn, job, key, month, effects))]
     report.complete = len(job.months) * len(job.series) - len(due)
     label = f"candles {job.instrument}"
@@ -129,10 +132,16 @@ async def run_candles(job: Job, conn: psycopg.Connection, effects: Effects) -> R
     try:
         for done, wanted in enumerate(due):
             progress.report(label, done=done, total=len(due))
-            fetched = await (ahead or asyncio.create_task(_fetched(wanted, effects, report)))
+            current = ahead or asyncio.create_task(_fetched(wanted, effects, report))
             ahead = None
+            await asyncio.wait([current])
             if done + 1 < len(due):
                 ahead = asyncio.create_task(_fetched(due[done + 1], effects, report))
+            try:
+                fetched = await current
+            except DataRejected as error:
+                rejected.append(error)
+                continue
             await asyncio.to_thread(_write, conn, job, wanted, fetched, report, effects.clock())
     finally:
         if ahead is not None:
@@ -141,6 +150,10 @@ async def run_candles(job: Job, conn: psycopg.Connection, effects: Effects) -> R
         progress.report(label, done=len(due), total=len(due))
     await _confirm_holes(job, conn, effects, report)
     ledger.rechain_instrument(conn, job.instrument)
+    if len(rejected) > 1:
+        raise DataRejected("; ".join(map(str, rejected))) from rejected[0]
+    if rejected:
+        raise rejected[0]
     return report
 
 

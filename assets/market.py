@@ -6,6 +6,7 @@ A month that is complete already costs one look and no request.
 """
 
 import asyncio
+import contextlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -18,14 +19,15 @@ from assets.candle_run import Effects, Job, RunReport, run_candles
 from assets.holes import Run
 from assets.partitions import Metadata, Task, instrument_months, metadata_of_run, tasks_of
 from assets.plots import sparkline
-from assets.resources import Exchange, Postgres
+from assets.resources import Exchange, Postgres, alone
 from contracts import InstrumentKey, Rejected, SeriesKey
 from store import gaps
 from store.candle_reads import read_bars, source_counts
 from store.catalog import Instrument, list_instruments, list_series, record_rules, upsert_instrument
-from store.locks import instrument_lock
 from venues.binance.client import MarketData
-from venues.binance.rules import rules_sha256
+from venues.binance.errors import UnknownSymbol
+from venues.binance.rest import BinanceRest
+from venues.binance.rules import ExchangeInfo, rules_sha256
 
 FAR_FUTURE = datetime(9999, 1, 1, tzinfo=UTC)
 
@@ -78,16 +80,39 @@ def exchange_rules(
     return dg.MaterializeResult(metadata={"instruments": len(wanted), "changed": changed})
 
 
+async def _listed(rest: BinanceRest, instruments: Sequence[InstrumentKey]) -> dict[InstrumentKey, ExchangeInfo]:
+    """What the venue says of each instrument that it lists.
+
+    Spot refuses a question for many symbols when it does not know one of them: then each is asked for alone.
+
+    Raises:
+        UnknownSymbol: It lists none of them.
+    """
+    try:
+        info = await rest.exchange_info([instrument.symbol for instrument in instruments])
+    except UnknownSymbol:
+        if len(instruments) == 1:
+            raise
+        found: dict[InstrumentKey, ExchangeInfo] = {}
+        for instrument in instruments:
+            with contextlib.suppress(UnknownSymbol):
+                found |= await _listed(rest, [instrument])
+        return found
+    return dict.fromkeys(instruments, info)
+
+
 async def _learn(conn: psycopg.Connection, data: MarketData, wanted: Sequence[InstrumentKey]) -> int:
-    """Store what the exchange says of `wanted` now, and when each was listed; returns how many rules changed."""
+    """Store what the exchange says of `wanted` now, and when each was listed; returns how many rules changed.
+
+    What it does not list (any more) keeps the rules it had.
+    """
     known = {instrument.key: instrument.listed_at for instrument in list_instruments(conn)}
     by_venue: dict[str, list[InstrumentKey]] = defaultdict(list)
     for instrument in wanted:
         by_venue[instrument.venue].append(instrument)
     changed = 0
     for venue, instruments in by_venue.items():
-        info = await data.rest(venue).exchange_info([instrument.symbol for instrument in instruments])
-        for instrument in instruments:
+        for instrument, info in (await _listed(data.rest(venue), instruments)).items():
             found = info.symbols[instrument.symbol]
             # The first candle, not the stated date: spot states none, and trading may begin later than stated.
             listed_at = known.get(instrument) or await data.rest(venue).first_open_time(instrument.series("1m"))
@@ -134,16 +159,7 @@ def candles(
     loaded: list[tuple[Task, Metadata]] = []
     holes: list[tuple[Task, Metadata]] = []
     for task in tasks_of(context.partition_keys):
-        with (
-            database.connect() as conn,
-            instrument_lock(
-                conn,
-                task.instrument,
-                on_wait=lambda name=task.instrument: context.log.info(  # type: ignore[misc]
-                    f"another run works on {name}: waiting until it ends"
-                ),
-            ),
-        ):
+        with database.connect() as conn, alone(conn, task.instrument, say=context.log.info):
             series = config.of(conn, task.instrument)
             report = asyncio.run(_load(context, conn, exchange, task, series))
             loaded.append((task, _candle_metadata(conn, task, series, report)))

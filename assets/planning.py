@@ -37,7 +37,9 @@ def months_due(conn: psycopg.Connection, job: Job, params: EngineParams) -> Due:
     due: set[Month] = set()
     for key in job.series:
         due |= {month for month in job.months if not _candles_complete(conn, job, key, month)}
-        due |= {stretch.month for stretch in plan(conn, key, job.months[-1], params, report).todo}
+        todo = {stretch.month for stretch in plan(conn, key, params, report).todo}
+        # The pass goes on to the last stored month: what is left behind the months asked for is done by their last.
+        due |= {min(month, job.months[-1]) for month in todo}
     return Due(sorted(month for month in job.months if month in due), report.stopped)
 
 

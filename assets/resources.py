@@ -6,13 +6,16 @@ window, the key and the transaction. Both resources are plain configuration; the
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 
 import dagster as dg
 import psycopg
 
+from assets import progress
+from contracts import InstrumentKey
 from store.connections import connect
+from store.locks import instrument_lock
 from venues.binance.client import MarketData, open_market_data
 from venues.binance.hosts import VenueHosts
 from venues.binance.limits import WeightBudget
@@ -37,6 +40,24 @@ class Postgres(dg.ConfigurableResource):  # type: ignore[type-arg]
             DatabaseUnavailable: The server cannot be reached now.
         """
         return connect(self.url, application_name="tidemark batch")
+
+
+@contextmanager
+def alone(conn: psycopg.Connection, instrument: InstrumentKey, *, say: Callable[[str], None]) -> Iterator[None]:
+    """Hold the instrument's lock; a run that has to wait for another one says so, where a person sees it."""
+    label = f"waiting for another run on {instrument}"
+    waited = False
+
+    def on_wait() -> None:
+        nonlocal waited
+        waited = True
+        say(label)
+        progress.report(label, done=0, total=1)
+
+    with instrument_lock(conn, instrument, on_wait=on_wait):
+        if waited:
+            progress.report(label, done=1, total=1)
+        yield
 
 
 class Exchange(dg.ConfigurableResource):  # type: ignore[type-arg]

@@ -34,7 +34,7 @@ def defs() -> dg.Definitions:
         asset_checks=[candle_checks],
         jobs=[backfill, refresh_rules],
         resources={
-            "database": Postgres(url=dg.EnvVar("TIDEMARK_BATCH_URL")),
+            "database": Postgres(url=dg.EnvVar("TIDEMARK_RUN_DATABASE_URL")),
             "exchange": exchange_of(load_settings()),
         },
         # A step in a process of its own costs two seconds; runs work side by side instead.

@@ -19,6 +19,7 @@ from datetime import datetime
 
 import dagster as dg
 import psycopg
+import structlog
 from dagster_postgres.utils import DagsterPostgresException
 from sqlalchemy.exc import DBAPIError
 
@@ -36,6 +37,7 @@ from tidemark.settings import Settings
 
 # Which process of which machine executes a run; Dagster itself knows that only of runs it launched.
 PROCESS_TAG = "tidemark/process"
+TRACE_TAG = "tidemark/trace_id"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -131,7 +133,9 @@ def _close_abandoned(instance: dg.DagsterInstance) -> None:
     """End the runs of commands that were killed: they would show as running, and keep a place in Dagster's queue."""
     for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED])):
         host, _, pid = run.tags.get(PROCESS_TAG, "").partition(":")
-        if host == socket.gethostname() and not _lives(int(pid)):
+        # A run that Dagster launched again from the UI carries the tag of the first one, and a place to load code from.
+        ours = run.remote_job_origin is None and host == socket.gethostname()
+        if ours and not _lives(int(pid)):
             instance.report_run_failed(run, "the command that executed this run was killed; what it stored stays")
 
 
@@ -237,13 +241,26 @@ class _Run:
 
 
 def _run(instance: dg.DagsterInstance, job: str, *, tags: dict[str, str], config: dict[str, object]) -> _Run:
-    tags = {**tags, PROCESS_TAG: f"{socket.gethostname()}:{os.getpid()}"}
+    trace_id = structlog.contextvars.get_contextvars().get("trace_id", "")
+    tags = {**tags, PROCESS_TAG: f"{socket.gethostname()}:{os.getpid()}", TRACE_TAG: trace_id}
     result = (
         defs()
         .resolve_job_def(job)
         .execute_in_process(instance=instance, tags=tags, run_config={**QUIET, "ops": config}, raise_on_error=False)
     )
+    if any(_interrupted(event) for event in result.all_events):
+        raise KeyboardInterrupt
     return _Run(result.run_id, None if result.success else "; ".join(_failures(result)))
+
+
+def _interrupted(event: dg.DagsterEvent) -> bool:
+    """Whether the step ended because a person stopped the command; Dagster keeps that to itself."""
+    error = event.step_failure_data.error if event.is_step_failure else None
+    while error is not None:
+        if error.cls_name == "DagsterExecutionInterruptedError":
+            return True
+        error = error.cause
+    return False
 
 
 def _failures(result: dg.ExecuteInProcessResult) -> Iterator[str]:

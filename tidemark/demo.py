@@ -10,6 +10,7 @@ started it stops again, the last first, however it ends.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import sys
@@ -22,7 +23,7 @@ from pathlib import Path
 import yaml
 
 from assets import progress
-from contracts import from_us
+from contracts import Rejected, from_us
 from tidemark.backfill import Outcome, Request, run_backfill
 from tidemark.installation import Installation
 from tidemark.processes import Child, answers, free_port
@@ -84,15 +85,17 @@ class Demo:
     @contextmanager
     def running(self, *, say: Say) -> Iterator[LiveDemo]:
         """The demo with its simulator and database running."""
-        ports = self._write_settings()
-        os.environ[CONFIG_VARIABLE] = str(self.config)
-        installation = Installation(load_settings())
-        fresh = not (self.home / "postgres").exists()
         with ExitStack() as stack:
+            stack.enter_context(self._alone())
+            ports = self._write_settings()
+            os.environ[CONFIG_VARIABLE] = str(self.config)
+            installation = Installation(load_settings())
+            fresh = not (self.home / "postgres").exists()
             say("starting the database" if fresh else f"starting the database, reusing what is in {self.home}")
-            if installation.start():
+            if installation.prepare():
                 stack.callback(installation.stop)
-            installation.upgrade()
+            else:
+                say("the database was running before, and will be left running")
             say("starting the simulated exchange")
             simulator = stack.enter_context(
                 Child.start("simulator", self._simulator_command(ports), log=self.home / "logs" / "simulator.log")
@@ -101,15 +104,31 @@ class Demo:
             simulator.wait_until(lambda: answers(ping), seconds=_SIMULATOR_SECONDS)
             yield LiveDemo(self, installation)
 
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One demo a folder: a second one would take the settings and the database away from the first.
+
+        Raises:
+            Rejected: Another demo runs in this folder.
+        """
+        self.home.mkdir(parents=True, exist_ok=True)
+        with (self.home / "demo.lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                msg = f"a demo runs in {self.home} already: stop it first (Ctrl-C in its terminal), or use it"
+                raise Rejected(msg) from error
+            yield
+
     def _write_settings(self) -> dict[str, int]:
         ports = {name: free_port(port) for name, port in PORTS.items()}
         address = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
         settings = {
+            "demo": True,
             "home": str(self.home),
             "binance_spot": {"rest": address["spot"], "archive": address["archive"]},
             "binance_usdm": {"rest": address["usdm"], "archive": address["archive"]},
         }
-        self.home.mkdir(parents=True, exist_ok=True)
         header = "# Written by `tidemark demo` at every start; use it with `tidemark --config`.\n"
         self.config.write_text(header + yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
         return ports

@@ -19,11 +19,13 @@ from functools import cached_property
 from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 
+from contracts.errors import Rejected
 from orchestration import DAGSTER_YAML
+from store.connections import connect, describe
 from store.embedded import SUPERUSER, EmbeddedServer
 from store.provision import provision
 from store.roles import BATCH, DAGSTER, OWNER, ROLES
-from store.schema import current
+from store.schema import current, expected
 from tidemark.settings import CONFIG_VARIABLE, Settings, config_path
 
 __all__ = ["BATCH", "DAGSTER", "OWNER", "Installation"]
@@ -76,9 +78,38 @@ class Installation:
             dagster_database=self.settings.dagster_database,
         )
 
-    def revision(self) -> str | None:
-        """The schema's revision; None = the database is not set up."""
-        return current(self.url(OWNER))
+    def prepare(self) -> bool:
+        """Make sure that the database can be worked on; an external server is never changed by the way.
+
+        Returns:
+            True when this call started the embedded server.
+
+        Raises:
+            Rejected: The schema of an external server is missing or of another version.
+            TidemarkError: The server cannot be reached.
+        """
+        started = self.start()
+        if self.embedded:
+            # A fresh cluster has no role to ask with; an old one is upgraded only where it has to be.
+            if not self._set_up() or current(self.url(BATCH)) != expected():
+                self.upgrade()
+            return started
+        found = current(self.url(BATCH))
+        if found != expected():
+            held = found or "no schema"
+            msg = (
+                f"{describe(self.url(BATCH))} holds {held}, this version needs {expected()}: run `tidemark db upgrade`"
+            )
+            raise Rejected(msg)
+        return started
+
+    def _set_up(self) -> bool:
+        with connect(self.admin_url("postgres"), application_name="tidemark") as conn:
+            row = conn.execute(
+                "SELECT count(*) = 2 FROM pg_database WHERE datname = ANY(%s)",
+                [[self.settings.database, self.settings.dagster_database]],
+            ).fetchone()
+        return row is not None and bool(row[0])
 
     def admin_url(self, database: str) -> str:
         """URL of the superuser for one database of the server."""
@@ -109,7 +140,7 @@ class Installation:
     def dagster_environment(self) -> dict[str, str]:
         """Variables for every process that opens the Dagster instance; its `dagster.yaml` is brought up to date."""
         home = self.dagster_home
-        (home / "logs").mkdir(parents=True, exist_ok=True)
+        home.mkdir(parents=True, exist_ok=True)
         target = home / "dagster.yaml"
         if not target.is_file() or target.read_bytes() != DAGSTER_YAML.read_bytes():
             shutil.copyfile(DAGSTER_YAML, target)
@@ -117,9 +148,8 @@ class Installation:
         storage = self.url(DAGSTER).replace("postgresql://", "postgresql+psycopg2://", 1)
         found = {
             "DAGSTER_HOME": str(home),
-            "TIDEMARK_DAGSTER_URL": storage,
-            "TIDEMARK_DAGSTER_LOGS": str(home / "logs"),
-            "TIDEMARK_BATCH_URL": self.url(BATCH),
+            "TIDEMARK_RUN_STORAGE_URL": storage,
+            "TIDEMARK_RUN_DATABASE_URL": self.url(BATCH),
         }
         if config_path().is_file():
             found[CONFIG_VARIABLE] = str(config_path().absolute())

@@ -3,6 +3,7 @@
 Sources, strongest first: arguments, `TIDEMARK_*` variables, `TIDEMARK_*_FILE` (secrets only: the file's text is
 the value), and a YAML file (`TIDEMARK_CONFIG`, else `tidemark.yaml` in the working folder). A secret in the YAML
 file is refused, an unknown key too. Nested values take two underscores: `TIDEMARK_BINANCE_SPOT__REST`.
+The file of a demo says so (`demo: true`) and stands alone: no variable can mix a demo with anything real.
 
     settings = load_settings()
     settings.venue("binance_spot").rest
@@ -14,14 +15,10 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
+import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    YamlConfigSettingsSource,
-)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 CONFIG_VARIABLE = "TIDEMARK_CONFIG"
 DEFAULT_CONFIG = Path("tidemark.yaml")
@@ -74,6 +71,35 @@ class _SecretFiles(PydanticBaseSettingsSource):
         return {name: value for name, value in found.items() if value is not None}
 
 
+class _YamlFile(PydanticBaseSettingsSource):
+    """The settings file, parsed once, without secrets."""
+
+    def __init__(self, settings_cls: type[BaseSettings]) -> None:
+        super().__init__(settings_cls)
+        path = config_path()
+        try:
+            data = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            msg = f"{path} cannot be read as YAML: {' '.join(str(error).split())}"
+            raise SettingsError(msg) from error
+        if data is not None and not isinstance(data, dict):
+            msg = f"{path} holds a {type(data).__name__}: settings are written as `name: value` lines"
+            raise SettingsError(msg)
+        self.data: dict[str, Any] = data or {}
+        for name, field in settings_cls.model_fields.items():
+            if name in self.data and _is_secret(field):
+                variable = f"TIDEMARK_{name.upper()}"
+                msg = f"{path} holds the secret {name!r}: give it as {variable} or {variable}_FILE instead"
+                raise SettingsError(msg)
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        del field
+        return self.data.get(field_name), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        return self.data
+
+
 def _is_secret(field: FieldInfo) -> bool:
     return "SecretStr" in str(field.annotation)
 
@@ -91,10 +117,16 @@ class Settings(BaseSettings):
         dagster_database: Name of the database that holds Dagster's storage.
         dagster_port: Port of the Dagster UI on loopback; the next free one is taken when it is in use.
         log_format: `auto` = readable on a terminal, JSON lines elsewhere.
+        demo: Written by `tidemark demo` into its own file: variables are ignored.
     """
 
     model_config = SettingsConfigDict(
-        env_prefix="TIDEMARK_", env_nested_delimiter="__", frozen=True, extra="forbid", validate_default=True
+        env_prefix="TIDEMARK_",
+        env_nested_delimiter="__",
+        nested_model_default_partial_update=True,
+        frozen=True,
+        extra="forbid",
+        validate_default=True,
     )
 
     home: Path = Path(".tidemark")
@@ -108,6 +140,7 @@ class Settings(BaseSettings):
     dagster_port: int = Field(default=3000, ge=1, le=65535)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
     log_format: Literal["auto", "json", "text"] = "auto"
+    demo: bool = False
 
     @field_validator("home")
     @classmethod
@@ -130,8 +163,10 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Arguments, variables, secret files, then the YAML file; no `.env` and no secrets folder."""
         del dotenv_settings, file_secret_settings
-        yaml = YamlConfigSettingsSource(settings_cls, yaml_file=config_path())
-        return init_settings, env_settings, _SecretFiles(settings_cls), yaml
+        file = _YamlFile(settings_cls)
+        if file.data.get("demo") is True:
+            return init_settings, file
+        return init_settings, env_settings, _SecretFiles(settings_cls), file
 
 
 def config_path() -> Path:
@@ -149,29 +184,18 @@ def load_settings(**overrides: Any) -> Settings:  # noqa: ANN401 - pydantic chec
     if CONFIG_VARIABLE in os.environ and not path.is_file():
         msg = f"{CONFIG_VARIABLE} names {path}, which does not exist"
         raise SettingsError(msg)
-    _refuse_secrets_in(path)
     try:
         return Settings(**overrides)
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, e['loc']))}: {e['msg']}, received {_shown(e)}" for e in error.errors()
-        )
+        problems = "; ".join(_problem(e) for e in error.errors())
         msg = f"settings ({path} and TIDEMARK_* variables): {problems}"
         raise SettingsError(msg) from error
 
 
-def _shown(error: Any) -> str:  # noqa: ANN401 - one entry of pydantic's error list
+def _problem(error: Any) -> str:  # noqa: ANN401 - one entry of pydantic's error list
+    name = ".".join(map(str, error["loc"]))
+    if error["type"] == "extra_forbidden":  # its value is not repeated: it may be a secret under a mistyped name
+        return f"{name}: there is no such setting"
     field = Settings.model_fields.get(str(error["loc"][0])) if error["loc"] else None
-    return "a secret" if field is not None and _is_secret(field) else repr(error["input"])
-
-
-def _refuse_secrets_in(path: Path) -> None:
-    if not path.is_file():
-        return
-    secrets = [name for name, field in Settings.model_fields.items() if _is_secret(field)]
-    text = path.read_text(encoding="utf-8")
-    present = [name for name in secrets if any(line.split(":")[0].strip() == name for line in text.splitlines())]
-    if present:
-        variable = f"TIDEMARK_{present[0].upper()}"
-        msg = f"{path} holds the secret {present[0]!r}: give it as {variable} or {variable}_FILE instead"
-        raise SettingsError(msg)
+    received = "a secret" if field is not None and _is_secret(field) else repr(error["input"])
+    return f"{name}: {error['msg']}, received {received}"

@@ -5,13 +5,14 @@ import polars as pl
 import psycopg
 import pytest
 
-from assets.analysis import PassReport, plan, stretches, write_stretch
+from assets.analysis import PassReport, plan, stretches, take_over, write_stretch
 from assets.partitions import Month
 from contracts import SeriesKey
 from engine import ENGINE_VERSION, EngineParams, SeriesEngine
 from store.analysis import Engine, claim_engine, read_indicators, read_regimes
 from store.candle_reads import read_bars
 from store.connections import connect
+from store.errors import EngineMismatch
 from store.gaps import record_hole, settle
 from store.roles import BATCH
 from tests.assets.fakes import INSTRUMENT, KEY, T0, slot, tape, venue_of
@@ -30,7 +31,9 @@ def analyse(
 ) -> PassReport:
     """The pass over one series, with an engine of its own: what a fresh process does."""
     report = PassReport()
-    work = plan(conn, KEY, until, params or EngineParams(), report)
+    params = params or EngineParams()
+    take_over(conn, params, [key], recompute=False)
+    work = plan(conn, key, params, report, until=until)
     for stretch in work.todo:
         write_stretch(conn, work, stretch, report)
     return report
@@ -184,7 +187,7 @@ def test_months_without_a_bar_are_passed(conn: psycopg.Connection) -> None:
 
 def test_only_months_up_to_the_one_asked_for_are_analysed(conn: psycopg.Connection) -> None:
     load(conn, venue_of(JAN_BARS + FEB_BARS, now=MARCH), (JAN, FEB))
-    found = stretches(conn, KEY, JAN, PassReport())
+    found = stretches(conn, KEY, PassReport(), until=JAN)
     assert [(stretch.month, stretch.end, stretch.last) for stretch in found] == [(JAN, JAN.end, slot(JAN_BARS - 1))]
 
 
@@ -251,3 +254,53 @@ def test_the_tape_of_the_tests_warms_the_engine_up() -> None:
         tape(KEY, T0, 400).select("open_time", pl.col("open", "high", "low", "close", "volume").cast(pl.Float64))
     )
     assert rows.regimes.height > 0
+
+
+def test_a_month_that_was_left_half_loaded_stops_what_follows_and_is_named(conn: psycopg.Connection) -> None:
+    venue = venue_of(JAN_BARS + FEB_BARS, now=slot(300) + timedelta(minutes=1))
+    load(conn, venue, (JAN,))
+    venue.clock.now = MARCH
+    load(conn, venue, (FEB,))
+    report = analyse(conn, FEB)
+    assert written(report) == []
+    assert report.stopped == [
+        f"{KEY} stops before 2022-01: slots of it are neither stored nor explained; backfill that month"
+    ]
+    load(conn, venue, (JAN,))
+    assert written(analyse(conn, FEB)) == [JAN, FEB]
+    assert_computed_from_the_start(conn)
+
+
+def test_an_engine_that_lost_the_tables_cannot_go_on_writing(conn: psycopg.Connection) -> None:
+    load(conn, venue_of(JAN_BARS, now=MARCH), (JAN,))
+    report, params = PassReport(), EngineParams()
+    take_over(conn, params, [KEY], recompute=False)
+    work = plan(conn, KEY, params, report)
+    take_over(conn, OTHER, [KEY], recompute=True)
+    with pytest.raises(EngineMismatch, match="may not go on writing"):
+        write_stretch(conn, work, work.todo[0], report)
+    assert [frame.height for frame in tables(conn)] == [0, 0]
+
+
+def test_a_recompute_by_the_same_engine_computes_its_series_from_the_start(
+    world: World, conn: psycopg.Connection
+) -> None:
+    load(conn, venue_of(JAN_BARS, now=MARCH), (JAN,))
+    assert world.analyse((JAN,)).success
+    conn.execute("DELETE FROM analysis.indicators WHERE ts > %s", [slot(100)])
+    assert world.analyse((JAN,)).success
+    assert tables(conn)[0].height < JAN_BARS  # nothing tells that rows were taken away by hand ...
+    assert world.analyse((JAN,), recompute=True).success
+    assert_computed_from_the_start(conn)  # ... and this is the way back
+
+
+def test_a_run_for_an_early_month_goes_on_to_the_last_stored_one(world: World, conn: psycopg.Connection) -> None:
+    venue = venue_of(JAN_BARS + FEB_BARS, now=MARCH)
+    load(conn, venue, (FEB,))
+    assert world.analyse((FEB,)).success
+    load(conn, venue, (JAN,))
+    result = world.analyse((JAN,))
+    assert result.success, failure_of(result)
+    assert_computed_from_the_start(conn)
+    partitions = {event.partition for event in result.asset_materializations_for_node("analysis")}
+    assert partitions == {"binance_spot:BTCUSDT|2022-01", "binance_spot:BTCUSDT|2022-02"}

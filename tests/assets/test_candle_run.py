@@ -79,7 +79,7 @@ def test_a_hole_is_asked_for_again_after_thirty_seconds_and_then_the_exchanges(c
     report = load(conn, venue, months("2022-01"))
     assert sum(venue.clock.slept) == 30.0
     assert len(venue.requests("klines")) == 2
-    assert venue.said == ["1 holes of binance_spot:BTCUSDT: asking the exchange again in 30 s"]
+    assert venue.said == ["1 holes of binance_spot:BTCUSDT: asking again in 30 s"]
     assert ledger_of(conn) == [("exchange", 300, 302)]
     [hole] = gaps.holes(conn, KEY, JAN.start, JAN.end)
     assert (hole.first_seen, hole.resolved_at) == (MARCH, MARCH + timedelta(seconds=30))
@@ -304,6 +304,14 @@ def test_a_wrong_checksum_fails_its_month_and_leaves_every_stored_row(conn: psyc
     venue.errors = {}
     load(conn, venue, months("2022-01", "2022-02"))
     assert values(read_candles(conn, KEY, JAN.start, FEB.end)) == values(venue.tape[KEY])
+
+
+def test_a_month_that_is_rejected_does_not_keep_the_others_out(conn: psycopg.Connection) -> None:
+    venue = venue_of(TWO_MONTHS, now=MARCH)
+    venue.errors = {"month BTCUSDT-1h-2022-01": ArchiveRejected("states sha256 aa, the bytes received have bb")}
+    with pytest.raises(ArchiveRejected, match="states sha256 aa"):
+        load(conn, venue, months("2022-01", "2022-02"))
+    assert [(entry.month.month, entry.rows) for entry in digests(conn, KEY)] == [(2, TWO_MONTHS - JAN_BARS)]
 
 
 def test_a_venue_that_cannot_answer_fails_the_run_and_keeps_the_months_before(conn: psycopg.Connection) -> None:

@@ -115,8 +115,11 @@ def test_keys_in_any_order_become_one_task_an_instrument_with_its_months_in_orde
 def test_the_metadata_of_one_instrument_is_its_own_and_of_several_names_them() -> None:
     one, other = Task(BTC, (Month(2022, 1),)), Task(ETH, (Month(2022, 1),))
     rows = {"rows": dg.MetadataValue.int(3)}
-    assert metadata_of_run([(one, rows)]) == rows
+    covered = {"months of this run": dg.MetadataValue.text("2022-01 to 2022-01")}
+    assert metadata_of_run([(one, rows)]) == covered | rows
     assert list(metadata_of_run([(one, rows), (other, rows)])) == [
+        "binance_spot:BTCUSDT months of this run",
         "binance_spot:BTCUSDT rows",
+        "binance_usdm:ETHUSDT months of this run",
         "binance_usdm:ETHUSDT rows",
     ]

@@ -16,7 +16,7 @@ from tests.databases import Server
 from tidemark.settings import Settings
 
 ROOT = Path(__file__).parents[2]
-VARIABLES = ("TIDEMARK_BATCH_URL", "TIDEMARK_ADMIN_URL", "TIDEMARK_DAGSTER_URL")
+VARIABLES = ("TIDEMARK_RUN_DATABASE_URL", "TIDEMARK_ADMIN_URL", "TIDEMARK_RUN_STORAGE_URL")
 
 # Everything that Dagster shows. asset: (group, owner, kinds, depends on, partitioned, checks)
 ASSETS = {
@@ -145,8 +145,7 @@ def test_the_workspace_names_a_module_that_loads_in_a_process_of_its_own() -> No
 def configured(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
     """The instance that `orchestration/dagster.yaml` describes, on the session's server."""
     url = server.url(DAGSTER, server.dagster_database, scheme="postgresql+psycopg2")
-    monkeypatch.setenv("TIDEMARK_DAGSTER_URL", url)
-    monkeypatch.setenv("TIDEMARK_DAGSTER_LOGS", str(tmp_path / "logs"))
+    monkeypatch.setenv("TIDEMARK_RUN_STORAGE_URL", url)
     (tmp_path / "dagster.yaml").write_text(DAGSTER_YAML.read_text())
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
         yield instance

@@ -61,7 +61,7 @@ def test_given_urls_are_used_as_they_are(folder: Path, monkeypatch: pytest.Monke
     installation = Installation(load_settings(home=folder))
     assert installation.url(BATCH) == "postgresql://b:1@db/x"
     environment = installation.dagster_environment()
-    assert environment["TIDEMARK_DAGSTER_URL"] == "postgresql+psycopg2://d:2@db/y"
+    assert environment["TIDEMARK_RUN_STORAGE_URL"] == "postgresql+psycopg2://d:2@db/y"
     assert not installation.embedded
 
 
@@ -72,11 +72,10 @@ def test_dagsters_environment_names_home_storage_and_loading_role(folder: Path, 
     quoted = "p%40ss%2Fw%3Ard%23%25"
     assert environment == {
         "DAGSTER_HOME": str(folder / "dagster"),
-        "TIDEMARK_DAGSTER_LOGS": str(folder / "dagster" / "logs"),
-        "TIDEMARK_DAGSTER_URL": (
+        "TIDEMARK_RUN_STORAGE_URL": (
             f"postgresql+psycopg2://tidemark_dagster:{quoted}@db.example:5433/dagster?sslmode=require"
         ),
-        "TIDEMARK_BATCH_URL": f"postgresql://tidemark_batch:{quoted}@db.example:5433/tidemark?sslmode=require",
+        "TIDEMARK_RUN_DATABASE_URL": f"postgresql://tidemark_batch:{quoted}@db.example:5433/tidemark?sslmode=require",
     }
 
 

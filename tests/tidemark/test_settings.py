@@ -50,8 +50,9 @@ def test_a_wrong_value_is_told_with_what_was_received(monkeypatch: pytest.Monkey
         load_settings()
 
 
-def test_a_secret_in_the_file_is_refused_without_repeating_it(empty_folder: Path) -> None:
-    (empty_folder / "tidemark.yaml").write_text("admin_url: postgresql://postgres:hunter2@db/postgres\n")
+@pytest.mark.parametrize("written", ["admin_url: {}", '"admin_url": {}', "{{admin_url: '{}'}}"])
+def test_a_secret_in_the_file_is_refused_without_repeating_it(empty_folder: Path, written: str) -> None:
+    (empty_folder / "tidemark.yaml").write_text(written.format("postgresql://postgres:hunter2@db/postgres"))
     with pytest.raises(SettingsError, match="TIDEMARK_ADMIN_URL_FILE") as caught:
         load_settings()
     assert "hunter2" not in str(caught.value)
@@ -76,3 +77,34 @@ def test_a_named_configuration_file_must_exist(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("TIDEMARK_CONFIG", "nowhere.yaml")
     with pytest.raises(SettingsError, match=r"nowhere\.yaml, which does not exist"):
         load_settings()
+
+
+def test_the_value_of_a_mistyped_setting_is_not_repeated(empty_folder: Path) -> None:
+    (empty_folder / "tidemark.yaml").write_text("admin_urll: postgresql://postgres:hunter2@db/postgres\n")
+    with pytest.raises(SettingsError, match="admin_urll: there is no such setting") as caught:
+        load_settings()
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("text", "message"), [("- 1", "holds a list"), ("a: [", "cannot be read as YAML")])
+def test_a_file_that_holds_no_settings_is_named(empty_folder: Path, text: str, message: str) -> None:
+    (empty_folder / "tidemark.yaml").write_text(text)
+    with pytest.raises(SettingsError, match=rf"tidemark\.yaml {message}"):
+        load_settings()
+
+
+def test_a_part_of_a_venue_can_be_set_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIDEMARK_BINANCE_SPOT__WEIGHT_SHARE", "0.5")
+    venue = load_settings().binance_spot
+    assert (venue.weight_share, venue.rest) == (0.5, "https://data-api.binance.vision")
+
+
+def test_no_variable_reaches_into_a_demo(empty_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (empty_folder / "demo.yaml").write_text("demo: true\nhome: here\nbinance_spot: {rest: 'http://127.0.0.1:1'}\n")
+    monkeypatch.setenv("TIDEMARK_CONFIG", str(empty_folder / "demo.yaml"))
+    monkeypatch.setenv("TIDEMARK_HOME", "/real")
+    monkeypatch.setenv("TIDEMARK_ADMIN_URL", "postgresql://postgres:hunter2@real/postgres")
+    monkeypatch.setenv("TIDEMARK_BINANCE_SPOT__REST", "https://api.binance.com")
+    settings = load_settings()
+    assert (settings.home.name, settings.admin_url) == ("here", None)
+    assert settings.binance_spot.rest == "http://127.0.0.1:1"

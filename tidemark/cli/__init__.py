@@ -18,11 +18,9 @@ from tidemark.cli import backfill, bench, console, db, demo, doctor, sim, status
 from tidemark.logs import configure_logs, trace
 from tidemark.settings import CONFIG_VARIABLE, SettingsError, load_settings
 
-DEMO_CONFIG = Path(".tidemark/demo/tidemark.yaml")
-
 app = typer.Typer(
     name="tidemark",
-    help="A data platform and live service for zone trading: nothing repaints, batch equals live.",
+    help="A data platform for zone trading: nothing repaints, batch equals live.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -39,16 +37,17 @@ app.command()(doctor.doctor)
 @app.callback()
 def root(
     config: Annotated[
-        Path | None, typer.Option(help="Settings file (default: tidemark.yaml here, if there is one).")
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="Settings file (default: tidemark.yaml here, if there is one)."),
     ] = None,
     use_demo: Annotated[bool, typer.Option("--demo", help="Work on the demo's data instead of your own.")] = False,
 ) -> None:
     """Read the settings and set up the logs."""
     if use_demo:
-        if not DEMO_CONFIG.is_file():
-            console.err.print("[red]There is no demo in this folder yet: run `tidemark demo` first.")
+        config = load_settings().home / "demo" / "tidemark.yaml"
+        if not config.is_file():
+            console.error(f"there is no demo in {config.parent} yet: run `tidemark demo` first")
             raise typer.Exit(1)
-        config = DEMO_CONFIG
     if config is not None:
         os.environ[CONFIG_VARIABLE] = str(config)
     settings = load_settings()
@@ -64,5 +63,5 @@ def main() -> None:
         console.error(str(error))
         sys.exit(1)
     except KeyboardInterrupt:
-        console.err.print("interrupted")
+        console.say("interrupted: what was written is whole and stays; run the same command again to go on")
         sys.exit(130)

@@ -75,9 +75,10 @@ def backfill(
         msg = "at least one symbol and one timeframe are needed"
         raise typer.BadParameter(msg)
     installation = Installation(load_settings())
-    with console.step("starting the database"):
-        installation.start()
-        installation.upgrade()
+    with console.step("opening the database"):
+        started = installation.prepare()
+    if started:
+        console.say("the database was started and goes on running: `tidemark db down` stops it")
     with console.bars() as bars:
         outcomes = run_backfill(installation, request, listener=bars, say=console.say)
     console.out.print(outcome_table(outcomes))

@@ -18,6 +18,7 @@ from tidemark.settings import load_settings
 app = typer.Typer(help="Start, stop, upgrade and open the database.", no_args_is_help=True)
 
 Role = Annotated[str, typer.Option(help="Role to log in as: owner, batch, stream, router, api or analyst.")]
+DEFAULT_ROLE = ANALYST.removeprefix("tidemark_")
 
 
 def role_named(name: str) -> str:
@@ -62,14 +63,14 @@ def upgrade() -> None:
 
 
 @app.command()
-def url(role: Role = ANALYST) -> None:
+def url(role: Role = DEFAULT_ROLE) -> None:
     """Print the URL of the database, password included."""
     typer.echo(Installation(load_settings()).url(role_named(role)))
 
 
 @app.command(context_settings={"ignore_unknown_options": True})
 def psql(
-    role: Role = ANALYST,
+    role: Role = DEFAULT_ROLE,
     arguments: Annotated[list[str] | None, typer.Argument(help="Passed on to psql, after `--`.")] = None,
 ) -> None:
     """Open psql on the database (the analyst's read-only role unless another is named)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ from store.overview import overview
 from tidemark.cli import console
 from tidemark.cli.backfill import outcome_table
 from tidemark.cli.status import series_table
+from tidemark.processes import ChildFailed
 from tidemark.settings import load_settings
 
 if TYPE_CHECKING:
@@ -41,26 +43,23 @@ def demo(
 
     _stop_on_signals()
     chosen = Demo.of(load_settings().home, bars)
-    try:
-        with chosen.running(say=console.say) as live:
-            with console.bars() as shown:
-                outcomes = live.backfill(datetime.now(UTC), shown, console.say)
-            failures = [outcome for outcome in outcomes if outcome.failure is not None]
-            console.out.print()
-            console.out.print(outcome_table(outcomes))
-            console.out.print()
-            _show_series(live)
-            for outcome in failures:
-                console.error(f"{outcome.instrument}: {outcome.failure}")
-            console.out.print(
-                f"\ndone in {time.perf_counter() - begun:.0f} s; everything is kept in {escape(str(chosen.home))}"
-            )
-            if failures:
-                raise typer.Exit(1)
-            if not once:
-                _serve(live)
-    except KeyboardInterrupt:
-        console.err.print("stopped")
+    with chosen.running(say=console.say) as live:
+        with console.bars() as shown:
+            outcomes = live.backfill(datetime.now(UTC), shown, console.say)
+        failures = [outcome for outcome in outcomes if outcome.failure is not None]
+        console.out.print()
+        console.out.print(outcome_table(outcomes))
+        console.out.print()
+        _show_series(live)
+        for outcome in failures:
+            console.error(f"{outcome.instrument}: {outcome.failure}")
+        console.out.print(
+            f"\ndone in {time.perf_counter() - begun:.0f} s; everything is kept in {escape(str(chosen.home))}"
+        )
+        if failures:
+            raise typer.Exit(1)
+        if not once:
+            _serve(live)
 
 
 def _show_series(live: LiveDemo) -> None:
@@ -74,13 +73,20 @@ def _serve(live: LiveDemo) -> None:
     _stop_on_signals()  # again: a Dagster run in this process leaves SIGTERM ignored, and children would inherit that
     console.err.print("starting the Dagster UI")
     with live.dagster() as (child, address):
-        command = "tidemark --demo" if live.demo.bars is None else f"tidemark --config {live.demo.config}"
+        program = Path(sys.argv[0]).name if Path(sys.argv[0]).is_absolute() else sys.argv[0]
+        command = f"{program} --demo" if live.demo.bars is None else f"{program} --config {live.demo.config}"
         console.out.print(f"\nDagster   [bold]{address}[/]")
         console.out.print(f"lineage   {address}/assets/candles?view=lineage&lineageScope=downstream", soft_wrap=True)
         console.out.print(f"SQL       {command} db psql", markup=False)
         console.out.print("          select * from analysis.indicators order by ts desc limit 5;")
-        console.out.print("Ctrl-C stops everything.")
-        child.wait()
+        console.out.print("Ctrl-C stops what this command started.")
+        try:
+            code = child.wait()
+        except KeyboardInterrupt:  # the way a person ends it
+            console.say("stopping")
+            return
+        msg = f"Dagster ended by itself with exit code {code}: see {child.log}"
+        raise ChildFailed(msg)
 
 
 def _stop_on_signals() -> None:

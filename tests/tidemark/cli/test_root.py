@@ -84,13 +84,14 @@ def test_text_in_square_brackets_is_shown_as_it_came() -> None:
 
 def test_a_settings_file_that_does_not_exist_is_named() -> None:
     ended = run("--config", "nowhere.yaml", "status", variables={})
-    assert (ended.code, ended.err) == (1, "error: TIDEMARK_CONFIG names nowhere.yaml, which does not exist\n")
+    assert ended.code == 2
+    assert "nowhere.yaml" in ended.err
 
 
 def test_the_demos_data_are_asked_for_where_there_is_no_demo() -> None:
     ended = run("--demo", "status", variables={})
     assert ended.code == 1
-    assert ended.err == "There is no demo in this folder yet: run `tidemark demo` first.\n"
+    assert ended.err.endswith(".tidemark/demo yet: run `tidemark demo` first\n")
 
 
 def test_the_demos_data_are_found_where_there_is_one(empty_folder: Path) -> None:

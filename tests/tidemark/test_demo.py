@@ -1,0 +1,38 @@
+"""The demo's folder: what keeps it apart from everything real, and from a second demo."""
+
+from __future__ import annotations
+
+import fcntl
+from pathlib import Path
+
+import pytest
+import yaml
+
+from contracts import Rejected
+from tidemark.demo import Demo
+from tidemark.settings import CONFIG_VARIABLE, load_settings
+
+
+def test_a_second_demo_in_one_folder_is_refused_before_it_changes_anything(tmp_path: Path) -> None:
+    demo = Demo.of(tmp_path, None)
+    demo.home.mkdir()
+    with (demo.home / "demo.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(Rejected, match=r"a demo runs in .*demo already"), demo.running(say=print):
+            pytest.fail("it must not start")
+    assert not demo.config.exists()
+
+
+def test_what_a_demo_writes_as_its_settings_is_read_back_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    demo = Demo.of(tmp_path, None)
+    demo.home.mkdir()
+    ports = demo._write_settings()
+    monkeypatch.setenv(CONFIG_VARIABLE, str(demo.config))
+    monkeypatch.setenv("TIDEMARK_HOME", "/real")
+    monkeypatch.setenv("TIDEMARK_ADMIN_URL", "postgresql://postgres:x@real/postgres")
+    settings = load_settings()
+    assert yaml.safe_load(demo.config.read_text())["demo"] is True
+    assert (settings.home, settings.admin_url) == (demo.home, None)
+    assert settings.binance_spot.rest == f"http://127.0.0.1:{ports['spot']}"
