@@ -39,7 +39,7 @@ demo: install  ## backfill, compute and check on a simulated exchange, then leav
 	$(BIN)/tidemark demo
 
 test: dev  ## the whole suite: no network, no services started by hand
-	$(BIN)/pytest --numprocesses 2 --dist loadfile
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/dev  ## ruff, mypy --strict and the table of rooms
 	$(BIN)/ruff check .

@@ -100,8 +100,8 @@ class Demo:
             simulator = stack.enter_context(
                 Child.start("simulator", self._simulator_command(ports), log=self.home / "logs" / "simulator.log")
             )
-            ping = f"http://127.0.0.1:{ports['spot']}/api/v3/ping"
-            simulator.wait_until(lambda: answers(ping), seconds=_SIMULATOR_SECONDS)
+            # Its own word, not an answer on the port: somebody else's simulator would answer too.
+            simulator.wait_until(lambda: simulator.has_said("Simulated exchange"), seconds=_SIMULATOR_SECONDS)
             yield LiveDemo(self, installation)
 
     @contextmanager
@@ -182,5 +182,8 @@ class LiveDemo:
             log=self.demo.home / "logs" / "dagster.log",
             environment=self.installation.dagster_environment(),
         ) as child:
-            child.wait_until(lambda: answers(f"{address}/server_info"), seconds=_DAGSTER_SECONDS)
+            child.wait_until(
+                lambda: child.has_said(f"webserver on {address}") and answers(f"{address}/server_info"),
+                seconds=_DAGSTER_SECONDS,
+            )
             yield child, address

@@ -67,6 +67,10 @@ class Child:
         """Whether it has not ended."""
         return self._process.poll() is None
 
+    def has_said(self, text: str) -> bool:
+        """Whether `text` stands in what it printed so far."""
+        return text in self.log.read_text(encoding="utf-8", errors="replace")
+
     def wait_until(self, ready: Callable[[], bool], *, seconds: float) -> None:
         """Wait until `ready` says so.
 

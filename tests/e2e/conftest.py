@@ -7,17 +7,14 @@ waits the 30 s after which a hole is believed.
 from __future__ import annotations
 
 import os
-import subprocess
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from tests.databases import SERVER_VARIABLE, Server
-from tests.e2e.commands import started
 from tests.e2e.places import Place
 from venues.simulator import Simulator, SimulatorConfig, running
 
@@ -30,43 +27,13 @@ SYMBOLS = ("BTCUSDT", "ETHUSDT", "BNBUSDT", "SOLUSDT", "XRPUSDT", "AAAUSDT", "BB
 Founder = Callable[[], Place]
 
 
-@dataclass(frozen=True, slots=True)
-class Newcomer:
-    """A demo that was started in an empty folder.
-
-    Attributes:
-        folder: Its working folder.
-        log: What it prints.
-        process: The demo.
-    """
-
-    folder: Path
-    log: Path
-    process: subprocess.Popen[bytes]
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything in this folder runs whole processes, or what they are made of; the demo comes last."""
+    """Everything in this folder runs whole processes, or what they are made of; the demo comes first."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.e2e)
-    # The demo runs beside the other tests (see `newcomer`): those that look at it come last.
-    items.sort(key=lambda item: "demo" in getattr(item, "fixturenames", ()))
-
-
-@pytest.fixture(scope="session", autouse=True)
-def newcomer(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Newcomer | None]:
-    """`tidemark demo --once`, begun before the first test: a minute of it is waiting, which others can use.
-
-    None where no test of this session looks at it.
-    """
-    if not any("demo" in item.fixturenames for item in request.session.items if isinstance(item, pytest.Function)):
-        yield None
-        return
-    folder = tmp_path_factory.mktemp("newcomer")
-    log = folder.with_name(f"{folder.name}.log")
-    with started("demo", "--once", variables={}, log=log, folder=folder) as process:
-        yield Newcomer(folder, log, process)
+    # It is the longest, and half of it is waiting: begun first, it runs beside everything else (`make test`).
+    items.sort(key=lambda item: "demo" not in getattr(item, "fixturenames", ()))
 
 
 @pytest.fixture(scope="session")

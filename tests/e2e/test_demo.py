@@ -19,7 +19,9 @@ import pytest
 import yaml
 
 from tests.e2e.commands import started, wait_for
-from tests.e2e.conftest import Newcomer
+
+# The first run waits for half a minute twice, on a machine that does other things too.
+pytestmark = pytest.mark.timeout(300)
 
 SERIES = [
     f"{instrument}:{tf}"
@@ -64,10 +66,13 @@ class FirstRun:
 
 
 @pytest.fixture(scope="module", name="demo")
-def finished_demo(newcomer: Newcomer | None) -> FirstRun:
-    assert newcomer is not None
-    code = newcomer.process.wait(timeout=110)
-    return FirstRun(newcomer.folder, code, newcomer.log.read_text(encoding="utf-8"))
+def finished_demo(tmp_path_factory: pytest.TempPathFactory) -> FirstRun:
+    """`tidemark demo --once` in an empty folder; it runs once for all tests of this module."""
+    folder = tmp_path_factory.mktemp("newcomer")
+    log = folder.with_name(f"{folder.name}.log")
+    with started("demo", "--once", variables={}, log=log, folder=folder) as process:
+        code = process.wait(timeout=200)
+    return FirstRun(folder, code, log.read_text(encoding="utf-8"))
 
 
 def seconds_of(told: str) -> int:
@@ -129,7 +134,7 @@ def test_a_second_demo_reuses_the_data_serves_the_ui_and_stops_on_ctrl_c(demo: F
 
         def served() -> bool:
             assert process.poll() is None, log.read_text(encoding="utf-8")
-            return "Ctrl-C stops everything" in log.read_text(encoding="utf-8")
+            return "Ctrl-C stops what this command started" in log.read_text(encoding="utf-8")
 
         wait_for("the address of the UI", served, seconds=100)
         told = log.read_text(encoding="utf-8")

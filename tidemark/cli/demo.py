@@ -60,6 +60,8 @@ def demo(
             raise typer.Exit(1)
         if not once:
             _serve(live)
+    if not once:
+        console.say("stopped")
 
 
 def _show_series(live: LiveDemo) -> None:
