@@ -5,7 +5,6 @@ transaction with its digest and its holes, and at the end asks the second time f
 A month that is complete already costs one look and no request.
 """
 
-import asyncio
 import contextlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -20,6 +19,7 @@ from assets.holes import Run
 from assets.partitions import Metadata, Task, instrument_months, metadata_of_run, tasks_of
 from assets.plots import sparkline
 from assets.resources import Exchange, Postgres, alone
+from assets.waiting import run_interruptibly
 from contracts import InstrumentKey, Rejected, SeriesKey
 from store import gaps
 from store.candle_reads import read_bars, source_counts
@@ -75,7 +75,7 @@ def exchange_rules(
             async with exchange.open() as data:
                 return await _learn(conn, data, wanted)
 
-        changed = asyncio.run(learn())
+        changed = run_interruptibly(learn())
     context.log.info(f"rules of {len(wanted)} instruments read, {changed} changed")
     return dg.MaterializeResult(metadata={"instruments": len(wanted), "changed": changed})
 
@@ -161,7 +161,7 @@ def candles(
     for task in tasks_of(context.partition_keys):
         with database.connect() as conn, alone(conn, task.instrument, say=context.log.info):
             series = config.of(conn, task.instrument)
-            report = asyncio.run(_load(context, conn, exchange, task, series))
+            report = run_interruptibly(_load(context, conn, exchange, task, series))
             loaded.append((task, _candle_metadata(conn, task, series, report)))
             holes.append((task, _gap_metadata(conn, task, series, report)))
     yield dg.MaterializeResult(asset_key="candles", metadata=metadata_of_run(loaded))

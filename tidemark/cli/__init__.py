@@ -18,6 +18,8 @@ from tidemark.cli import backfill, bench, console, db, demo, doctor, sim, status
 from tidemark.logs import configure_logs, trace
 from tidemark.settings import CONFIG_VARIABLE, SettingsError, load_settings
 
+INTERRUPTED = 130
+
 app = typer.Typer(
     name="tidemark",
     help="A data platform for zone trading: nothing repaints, batch equals live.",
@@ -62,6 +64,7 @@ def main() -> None:
     except (TidemarkError, SettingsError) as error:
         console.error(str(error))
         sys.exit(1)
-    except KeyboardInterrupt:
-        console.say("interrupted: what was written is whole and stays; run the same command again to go on")
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:  # Typer's own answer to Ctrl-C, which says nothing
+            console.say("interrupted: what was written is whole and stays; run the same command again to go on")
+        raise
