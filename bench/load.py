@@ -1,9 +1,10 @@
 """How fast a month of candles reaches the database, beside a bare COPY of the same rows into the same table.
 
-The peer is what PostgreSQL itself can do: the rows as ready text, one COPY, nothing checked, nothing compared. Ours is
-the whole path: `read_month` (archive bytes → checksum → parse → digest, given by the caller) and `merge_candles`. Both
-run alternately on one embedded server with its default settings, each on a truncated table after a checkpoint; the
-best of each counts, because what else runs on the machine only ever adds time.
+What a run adds a month beside it (the hole ledger, the digest's row and the chain: a dozen small statements) is not
+part of the figure. The peer is what PostgreSQL itself can do: the rows as ready text, one COPY, nothing checked,
+nothing compared. Ours is the whole path: `read_month` (archive bytes → checksum → parse → digest, given by the caller)
+and `merge_candles`. Both run alternately on one embedded server with its default settings, each on a truncated table
+after a checkpoint; the best of each counts, because what else runs on the machine only ever adds time.
 
     run(smoke=False, read_month=lambda: parse(zip_bytes))
 """

@@ -11,10 +11,9 @@ import dagster as dg
 from assets import analysis, market
 from assets.checks.market import candle_checks
 from assets.resources import Exchange, Postgres
+from contracts import VENUES
 from orchestration.jobs import backfill, refresh_rules
 from tidemark.settings import Settings, load_settings
-
-VENUES = ("binance_spot", "binance_usdm")
 
 
 def exchange_of(settings: Settings) -> Exchange:

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from tidemark.settings import SettingsError, load_settings
+from venues.binance.hosts import DEFAULT_HOSTS
 
 
 @pytest.fixture(autouse=True)
@@ -19,6 +20,13 @@ def test_the_defaults_point_at_the_real_exchange_and_the_embedded_server() -> No
     assert settings.venue("binance_spot").archive == "https://data.binance.vision"
     assert settings.admin_url is None
     assert settings.home.is_absolute()
+
+
+def test_the_default_addresses_are_those_of_the_client() -> None:
+    """Settings may not import the client: this keeps the two in step."""
+    for venue, hosts in DEFAULT_HOSTS.items():
+        found = load_settings().venue(venue)
+        assert (found.rest, found.archive, found.weight_share) == (hosts.rest, hosts.archive, hosts.weight_share)
 
 
 def test_a_variable_wins_over_the_file(empty_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
