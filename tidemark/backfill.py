@@ -179,7 +179,7 @@ def _months(request: Request, now: datetime) -> list[Month]:
         msg = f"--to {end:%Y-%m-%d} lies in the future: leave it out to load up to now ({now:%Y-%m-%d %H:%M})"
         raise Rejected(msg)
     if end <= request.start:
-        msg = f"--from {request.start:%Y-%m-%d} is not before --to {end:%Y-%m-%d}: the period is half-open"
+        msg = f"--from {request.start:%Y-%m-%d} is not before --to {end:%Y-%m-%d}: nothing lies between them"
         raise Rejected(msg)
     wanted = months_between(request.start, end)
     first = Month.parse(months.get_partition_keys()[0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -73,8 +74,9 @@ def _show_series(live: LiveDemo) -> None:
 
 def _serve(live: LiveDemo) -> None:
     _stop_on_signals()  # again: a Dagster run in this process leaves SIGTERM ignored, and children would inherit that
-    console.err.print("starting the Dagster UI")
-    with live.dagster() as (child, address):
+    with ExitStack() as stack:
+        with console.step("starting the Dagster UI"):
+            child, address = stack.enter_context(live.dagster())
         program = Path(sys.argv[0]).name if Path(sys.argv[0]).is_absolute() else sys.argv[0]
         command = f"{program} --demo" if live.demo.bars is None else f"{program} --config {live.demo.config}"
         console.out.print(f"\nDagster   [bold]{address}[/]")
