@@ -9,9 +9,9 @@ only waits, and what interrupts the waiting cancels the coroutine. What it had b
 
 import asyncio
 import contextvars
+import threading
 from collections.abc import Coroutine
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -23,20 +23,64 @@ def run_interruptibly(coroutine: Coroutine[Any, Any, T]) -> T:
         BaseException: What the coroutine raised, or what interrupted this thread meanwhile; then the coroutine was
             cancelled and has ended.
     """
-    running: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[T]]] = []
+    work = _Work(coroutine)
+    try:
+        work.thread.start()
+        work.ended.wait()
+    except BaseException:
+        work.cancel()
+        work.ended.wait()
+        raise
+    return work.result()
 
-    async def main() -> T:
-        task = asyncio.ensure_future(coroutine)
-        running.append((asyncio.get_running_loop(), task))
-        return await task
 
-    context = contextvars.copy_context()
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="event-loop") as pool:
-        future = pool.submit(context.run, asyncio.run, main())
+class _Work(Generic[T]):
+    """One coroutine and the thread of its event loop."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, T]) -> None:
+        self.ended = threading.Event()
+        context = contextvars.copy_context()
+        self.thread = threading.Thread(target=context.run, args=[self._run], name="event-loop", daemon=True)
+        self._coroutine = coroutine
+        self._lock = threading.Lock()
+        self._cancelled = False
+        self._running: tuple[asyncio.AbstractEventLoop, asyncio.Task[T]] | None = None
+        self._outcome: list[T] = []
+        self._error: BaseException | None = None
+
+    def cancel(self) -> None:
+        """End the coroutine wherever it stands, be it that its thread has hardly begun."""
+        with self._lock:
+            self._cancelled = True
+            if self._running is not None:
+                loop, task = self._running
+                loop.call_soon_threadsafe(task.cancel)
+        if self.thread.ident is None and not self.ended.wait(1.0):  # interrupted before there was a thread
+            self._coroutine.close()
+            self.ended.set()
+
+    def result(self) -> T:
+        """What the coroutine returned or raised."""
+        if self._error is not None:
+            raise self._error
+        return self._outcome[0]
+
+    def _run(self) -> None:
         try:
-            return future.result()
-        except BaseException:
-            for loop, task in running:
-                if not future.done():
-                    loop.call_soon_threadsafe(task.cancel)
-            raise
+            self._outcome.append(asyncio.run(self._main()))
+        except BaseException as error:  # noqa: BLE001 - handed to the thread that waits
+            self._error = error
+        finally:
+            self.ended.set()
+
+    async def _main(self) -> T:
+        with self._lock:
+            task = asyncio.ensure_future(self._coroutine)
+            self._running = asyncio.get_running_loop(), task
+            if self._cancelled:
+                task.cancel()
+        try:
+            return await task
+        finally:
+            with self._lock:  # from here on the loop may be closed at any moment
+                self._running = None
