@@ -14,6 +14,7 @@ from collections.abc import Coroutine
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
+_AGAIN_S = 1.0
 
 
 def run_interruptibly(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -28,8 +29,10 @@ def run_interruptibly(coroutine: Coroutine[Any, Any, T]) -> T:
         work.thread.start()
         work.ended.wait()
     except BaseException:
+        # Again each second until it has ended: one that meets the loop at an unlucky moment must not be the last.
         work.cancel()
-        work.ended.wait()
+        while not work.ended.wait(_AGAIN_S):
+            work.cancel()
         raise
     return work.result()
 

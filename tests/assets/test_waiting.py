@@ -70,3 +70,25 @@ def test_an_interrupt_cancels_the_coroutine_in_a_callback_as_well_as_in_a_wait(
     with pytest.raises(Interrupted):
         run_interruptibly(work())
     assert ended == ["cancelled"]
+
+
+def test_a_coroutine_that_shrugs_off_one_cancellation_is_cancelled_again(interrupts: None) -> None:
+    del interrupts
+    main = threading.main_thread().ident
+    assert main is not None
+    ended: list[str] = []
+
+    async def work() -> None:
+        asyncio.get_running_loop().call_soon(signal.pthread_kill, main, signal.SIGUSR1)
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            ended.append("shrugged")
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.append("cancelled")
+
+    with pytest.raises(Interrupted):
+        run_interruptibly(work())
+    assert ended == ["shrugged", "cancelled"]
