@@ -92,10 +92,6 @@ class Timeframe(StrEnum):
         """How many bars open in the half-open window [start, end)."""
         return max(0, (to_us(self.ceil(end)) - to_us(self.ceil(start))) // self.us)
 
-    def divides(self, other: Timeframe) -> bool:
-        """Whether `other` can be rolled up from bars of this timeframe."""
-        return other.us % self.us == 0
-
 
 _UNIT_US = {"m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
 _DURATION_US = {tf.value: int(tf.value[:-1]) * _UNIT_US[tf.value[-1]] for tf in Timeframe}

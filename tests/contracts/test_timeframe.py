@@ -59,8 +59,3 @@ def test_floor_is_on_the_grid_and_less_than_one_bar_before(tf: Timeframe, instan
 @given(instants)
 def test_microseconds_round_trip(instant: datetime) -> None:
     assert from_us(to_us(instant)) == instant
-
-
-def test_a_timeframe_divides_those_that_can_be_rolled_up_from_it() -> None:
-    assert Timeframe.M15.divides(Timeframe.H1)
-    assert not Timeframe.H6.divides(Timeframe.H8)
