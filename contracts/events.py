@@ -1,8 +1,9 @@
 """Events v1: what the platform publishes, as models whose JSON Schemas are files under `contracts/schemas/`.
 
-Field names are those of the tables. Times are ISO 8601 with `Z`; candle prices and quantities are decimal strings,
-statistics are JSON numbers, and a value that is not defined yet (warm-up) is null. A change that a reader of v1
-could notice makes a v2 beside it; `python -m contracts.events` rewrites the files after a compatible one.
+Field names are those of the tables. Times are ISO 8601 with `Z`; prices, levels and quantities that come from candles
+are decimal strings, statistics and hints are JSON numbers, and a value that is not defined (yet) is null. A change
+that a reader of v1 could notice makes a v2 beside it; `python -m contracts.events` rewrites the files after a
+compatible one.
 """
 
 from __future__ import annotations
@@ -11,9 +12,18 @@ import json
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    model_validator,
+)
 
 from contracts.timeframe import Timeframe
 
@@ -42,7 +52,11 @@ Exact = Annotated[
     Field(ge=0, allow_inf_nan=False),
     PlainSerializer(_plain, return_type=str, when_used="json"),
 ]
-Statistic = Annotated[float, Field(allow_inf_nan=False)] | None
+Price = Annotated[Exact, Field(gt=0)]
+Real = Annotated[float, Field(allow_inf_nan=False)]
+Statistic = Real | None
+
+BreakKind = Literal["CHOCH_UP", "CHOCH_DN", "BOS_UP", "BOS_DN"]
 
 
 class Event(BaseModel):
@@ -73,7 +87,7 @@ class CandleV1(Event):
 
 
 class FeaturesV1(Event):
-    """The indicators of one bar (engine-spec section 1), known at `ts`."""
+    """The indicators of one bar (engine-spec sections 1 and 4), known at `ts`."""
 
     event: Literal["features.v1"] = "features.v1"
     ts: Instant
@@ -94,6 +108,8 @@ class FeaturesV1(Event):
     natr: Statistic = None
     natr_rank: Statistic = None
     bbw_rank: Statistic = None
+    trend: Literal[-1, 0, 1]
+    range_pos: Statistic = None
 
 
 class RegimeV1(Event):
@@ -105,7 +121,120 @@ class RegimeV1(Event):
     vol_state: Literal["SHOCK", "CHOP", "OK"]
 
 
-EVENTS: dict[str, type[Event]] = {"candles.v1": CandleV1, "features.v1": FeaturesV1, "regime.v1": RegimeV1}
+class SwingV1(Event):
+    """One swing (engine-spec section 3), confirmed at `ts`, drawn at `pivot_ts`.
+
+    `label` is null for the first of its kind; `left_n` and `right_n` are null in zigzag mode.
+    """
+
+    event: Literal["swings.v1"] = "swings.v1"
+    ts: Instant
+    pivot_ts: Instant
+    kind: Literal["HIGH", "LOW"]
+    price: Price
+    label: Literal["HH", "LH", "LL", "HL"] | None = None
+    left_n: int | None = Field(default=None, ge=1)
+    right_n: int | None = Field(default=None, ge=1)
+
+
+class SmcEventV1(Event):
+    """One structure break (engine-spec section 4); `ref_ts` is the pivot bar of the swing at `level`."""
+
+    event: Literal["smc_events.v1"] = "smc_events.v1"
+    ts: Instant
+    kind: BreakKind
+    ref_ts: Instant
+    level: Price
+
+
+class LiquidityEventV1(Event):
+    """Equal swings, or a swing that was swept (engine-spec section 4b)."""
+
+    event: Literal["liquidity_events.v1"] = "liquidity_events.v1"
+    ts: Instant
+    kind: Literal["EQH", "EQL", "SWEEP_HIGH", "SWEEP_LOW"]
+    ref_ts: Instant
+    level: Price
+
+
+class ZoneV1(Event):
+    """A zone or inversion (engine-spec section 5) as its last change left it: the latest event of a key stands.
+
+    The key is series, kind and `created_ts`, of an inversion series, kind and `parent_created_ts`. An inversion
+    (`BREAKER`, `IFVG`) has a parent and no origin, a zone an origin and no parent; only an order block has an
+    `origin_event`.
+    """
+
+    event: Literal["zones.v1"] = "zones.v1"
+    kind: Literal["OB", "FVG", "BREAKER", "IFVG"]
+    side: Literal["DEMAND", "SUPPLY"]
+    price_lo: Price
+    price_hi: Price
+    created_ts: Instant
+    origin_ts: Instant | None = None
+    origin_event: BreakKind | None = None
+    parent_created_ts: Instant | None = None
+    strength: int = Field(ge=0, le=10)
+    expiry_bars: int = Field(ge=1)
+    touches: int = Field(ge=0)
+    first_touch_ts: Instant | None = None
+    status: Literal["ACTIVE", "MITIGATED", "EXPIRED", "EVICTED"]
+    ended_ts: Instant | None = None
+
+    @model_validator(mode="after")
+    def _contradicts_nothing(self) -> Self:
+        inverted = self.kind in ("BREAKER", "IFVG")
+        agreed = {
+            "price_lo lies below price_hi": self.price_lo < self.price_hi,
+            "an inversion, and nothing else, has a parent": inverted == (self.parent_created_ts is not None),
+            "a zone, and nothing else, has an origin": inverted == (self.origin_ts is None),
+            "an order block, and nothing else, has an origin_event": (self.kind == "OB")
+            == (self.origin_event is not None),
+            "a zone that is not active has an end": (self.status == "ACTIVE") == (self.ended_ts is None),
+            "a touched zone has a first touch": (self.touches == 0) == (self.first_touch_ts is None),
+        }
+        broken = [rule for rule, kept in agreed.items() if not kept]
+        if broken:
+            msg = f"{self.kind} created at {self.created_ts.isoformat()} contradicts itself: {'; '.join(broken)}"
+            raise ValueError(msg)
+        return self
+
+
+class SignalRawV1(Event):
+    """One signal of an agent (engine-spec section 6), before any guard has seen it.
+
+    Prices are hints in quote units. `tpR` are the targets as multiples of |entry_hint − sl_hint|.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True)
+
+    event: Literal["signals_raw.v1"] = "signals_raw.v1"
+    signal_id: str = Field(pattern="^[0-9a-f]{24}$")
+    agent: str = Field(min_length=1)
+    ts: Instant
+    side_hint: Literal["LONG", "SHORT"]
+    entry_hint: Real
+    sl_hint: Real
+    tp_r: tuple[Real, ...] = Field(validation_alias=AliasChoices("tpR", "tp_r"), serialization_alias="tpR")
+    features: dict[str, bool | int | Real | str | None]
+    score: Real
+    ttl_bars: int = Field(ge=1)
+    zone_kind: Literal["OB", "FVG"] | None = None
+    zone_created_ts: Instant | None = None
+    retest_ok: bool
+    structure_ok: bool
+
+
+EVENTS: dict[str, type[Event]] = {
+    "candles.v1": CandleV1,
+    "features.v1": FeaturesV1,
+    "swings.v1": SwingV1,
+    "smc_events.v1": SmcEventV1,
+    "liquidity_events.v1": LiquidityEventV1,
+    "zones.v1": ZoneV1,
+    "regime.v1": RegimeV1,
+    "signals_raw.v1": SignalRawV1,
+}
 
 
 def schema_text(name: str) -> str:

@@ -16,6 +16,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
 from numba import types
 
@@ -24,13 +25,15 @@ from contracts.candles import BAR_SCHEMA
 from engine.kernel import formula, instants, kernel, reals
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from contracts import Timeframe
 
+_COLUMNS, _DTYPES = BAR_SCHEMA.names(), BAR_SCHEMA.dtypes()
 _PRICES = ("open", "high", "low", "close")
 _BLOCK = 1024
+
+MICRO_BOS = "micro_bos"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,7 @@ class Bars:
     low: NDArray[np.float64]
     close: NDArray[np.float64]
     volume: NDArray[np.float64]
+    micro_bos: NDArray[np.int8]
 
     @property
     def size(self) -> int:
@@ -58,6 +62,7 @@ class Bars:
             self.low[start:end],
             self.close[start:end],
             self.volume[start:end],
+            self.micro_bos[start:end],
         )
 
 
@@ -113,16 +118,26 @@ def read_bars(frame: pl.DataFrame) -> Bars:
     """The columns of a bar frame, not yet checked row by row.
 
     Args:
-        frame: Columns of `contracts.candles.BAR_SCHEMA`, in any order, without nulls.
+        frame: Columns of `contracts.candles.BAR_SCHEMA`, in any order, without nulls; optionally `micro_bos`, Int8.
 
     Raises:
-        ValueError: A column is missing, unknown or of another type, or a value is null.
+        ValueError: A column is missing, unknown or of another type, a value is null, or a `micro_bos` is no side.
     """
     _check_schema(frame)
     _check_nulls(frame)
+    if MICRO_BOS in frame.columns:
+        micro_bos = frame[MICRO_BOS].to_numpy()
+        _check_sides(frame, micro_bos)
+    else:
+        micro_bos = np.zeros(frame.height, np.int8)
     return Bars(
-        frame["open_time"].to_physical().to_numpy(),
-        *(frame[name].to_numpy() for name in ("open", "high", "low", "close", "volume")),
+        frame["open_time"].to_numpy().view(np.int64),
+        frame["open"].to_numpy(),
+        frame["high"].to_numpy(),
+        frame["low"].to_numpy(),
+        frame["close"].to_numpy(),
+        frame["volume"].to_numpy(),
+        micro_bos,
     )
 
 
@@ -150,9 +165,11 @@ def check_bars(bars: Bars, tf: Timeframe, *, start: int, end: int, last_open_tim
 
 
 def _check_schema(frame: pl.DataFrame) -> None:
-    received, needed = dict(frame.schema), dict(BAR_SCHEMA)
-    if received == needed:
+    if frame.columns == _COLUMNS and frame.dtypes == _DTYPES:  # as nearly every live bar is: comparing schemas is slow
         return
+    received, needed = dict(frame.schema), dict(BAR_SCHEMA)
+    if MICRO_BOS in received:
+        needed[MICRO_BOS] = pl.Int8()
     faults = [f"{name} is missing" for name in needed if name not in received]
     faults += [f"{name} is not a column of a bar" for name in received if name not in needed]
     faults += [
@@ -160,8 +177,9 @@ def _check_schema(frame: pl.DataFrame) -> None:
         for name, dtype in needed.items()
         if name in received and received[name] != dtype
     ]
-    msg = f"these are no bars: {'; '.join(faults)}; see contracts.candles.BAR_SCHEMA"
-    raise ValueError(msg)
+    if faults:
+        msg = f"these are no bars: {'; '.join(faults)}; see contracts.candles.BAR_SCHEMA"
+        raise ValueError(msg)
 
 
 def _check_nulls(frame: pl.DataFrame) -> None:
@@ -171,6 +189,15 @@ def _check_nulls(frame: pl.DataFrame) -> None:
             opened = frame["open_time"].to_physical()[row]
             msg = f"{_place(row, opened)}: {column.name} is null; leave a missing candle out, never half of one"
             raise ValueError(msg)
+
+
+def _check_sides(frame: pl.DataFrame, micro_bos: NDArray[np.int8]) -> None:
+    foreign = np.flatnonzero((micro_bos < -1) | (micro_bos > 1))
+    if foreign.size:
+        row = int(foreign[0])
+        opened = frame["open_time"].to_physical()[row]
+        msg = f"{_place(row, opened)}: {MICRO_BOS} must be -1, 0 or 1, received {micro_bos[row]}"
+        raise ValueError(msg)
 
 
 def _place(row: int, open_time: int | None) -> str:

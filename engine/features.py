@@ -77,8 +77,8 @@ _STRIDE = 20  # divides LEAD + 1
 
 # Rows of the block's own values that need no past.
 _UP, _DOWN, _GAIN, _LOSS, _TYPICAL, _VALUE, _SUM_VALUE, _SUM_VOLUME = range(8)
-# Rows that begin LEAD bars before the block.
-_H, _L, _C, _V, _NATR, _BBW = range(6)
+# Rows that begin LEAD bars before the block, as the bars' own columns do.
+_NATR, _BBW = range(2)
 
 
 @formula
@@ -101,9 +101,16 @@ def _wilder(value: float, x: float, k: int) -> float:
 
 
 @formula
-def _moves(past: NDArray[Any], own: NDArray[Any], true_range: NDArray[Any], size: int) -> None:
+def _moves(
+    high: NDArray[Any],
+    low: NDArray[Any],
+    close: NDArray[Any],
+    volume: NDArray[Any],
+    own: NDArray[Any],
+    true_range: NDArray[Any],
+    size: int,
+) -> None:
     """True range, directional movement, gain and loss against the bar before, and the typical price."""
-    high, low, close, volume = past[_H], past[_L], past[_C], past[_V]
     up_row, down_row, gain, loss = own[_UP], own[_DOWN], own[_GAIN], own[_LOSS]
     typical, value = own[_TYPICAL], own[_VALUE]
     for i in range(size):
@@ -127,7 +134,7 @@ def _moves(past: NDArray[Any], own: NDArray[Any], true_range: NDArray[Any], size
 @formula
 def _averages(
     s: Record,
-    past: NDArray[Any],
+    close: NDArray[Any],
     own: NDArray[Any],
     true_range: NDArray[Any],
     out: NDArray[Any],
@@ -135,7 +142,6 @@ def _averages(
     size: int,
 ) -> None:
     """Everything that is built on its own value of the bar before, all side by side in one pass over the block."""
-    close = past[_C]
     first = s.bars
     ema12, ema20, ema26, ema50, ema200 = s.ema12, s.ema20, s.ema26, s.ema50, s.ema200
     signal, gain, loss, atr = s.macd_signal, s.gain, s.loss, s.atr14
@@ -183,16 +189,17 @@ def _blank(row: NDArray[Any], first: int, defined_from: int) -> None:
 
 
 @formula
-def _vwap(s: Record, open_time: NDArray[Any], past: NDArray[Any], own: NDArray[Any], vwap: NDArray[Any]) -> None:
+def _vwap(s: Record, open_time: NDArray[Any], traded: NDArray[Any], own: NDArray[Any], vwap: NDArray[Any]) -> None:
     """Volume weighted price since 00:00 UTC of the bar's open time; the typical price while nothing was traded."""
     sum_value, sum_volume, ends = s.anchor_value, s.anchor_volume, s.anchor_ends
     for i in range(vwap.size):
-        if open_time[i] >= ends:
+        opened = open_time[LEAD + i]
+        if opened >= ends:
             sum_value = 0.0
             sum_volume = 0.0
-            ends = open_time[i] - open_time[i] % _DAY_US + _DAY_US
+            ends = opened - opened % _DAY_US + _DAY_US
         sum_value += own[_VALUE, i]
-        sum_volume += past[_V, LEAD + i]
+        sum_volume += traded[LEAD + i]
         own[_SUM_VALUE, i] = sum_value
         own[_SUM_VOLUME, i] = sum_volume
     s.anchor_value, s.anchor_volume, s.anchor_ends = sum_value, sum_volume, ends
@@ -202,9 +209,11 @@ def _vwap(s: Record, open_time: NDArray[Any], past: NDArray[Any], own: NDArray[A
 
 
 @formula
-def _ratios(own: NDArray[Any], past: NDArray[Any], out: NDArray[Any], start: int, size: int) -> None:
+def _ratios(
+    own: NDArray[Any], close: NDArray[Any], natr: NDArray[Any], out: NDArray[Any], start: int, size: int
+) -> None:
     """The columns that are a quotient or a difference of finished columns of the same bar."""
-    gain, loss, close, natr = own[_GAIN], own[_LOSS], past[_C], past[_NATR]
+    gain, loss = own[_GAIN], own[_LOSS]
     for i in range(size):
         total = gain[i] + loss[i]
         out[RSI14, start + i] = 50.0 if total == 0.0 else (100.0 * gain[i]) / total
@@ -215,9 +224,10 @@ def _ratios(own: NDArray[Any], past: NDArray[Any], out: NDArray[Any], start: int
 
 
 @formula
-def _bands(past: NDArray[Any], out: NDArray[Any], start: int, size: int) -> None:
+def _bands(
+    close: NDArray[Any], volume: NDArray[Any], width: NDArray[Any], out: NDArray[Any], start: int, size: int
+) -> None:
     """Bollinger bands, their width, and vwma: sums over 20 bars, oldest first, several bars at a time."""
-    close, volume, width = past[_C], past[_V], past[_BBW]
     mid, upper, lower, vwma = (
         out[BB_MID, start : start + size],
         out[BB_UPPER, start : start + size],
@@ -327,52 +337,43 @@ def features(
 
     Args:
         state: The `FEATURES` record; advanced in place.
-        open_time: µs since the epoch, strictly increasing and after every bar seen before.
+        open_time: µs since the epoch, strictly increasing: of the `LEAD` bars that precede these, then of these; so
+            are the next four. NaN before bar 0.
         high: Prices in quote units; finite and positive, as low and close are.
         low: No higher than `high`.
         close: Between the two.
         volume: Base units; finite, not negative.
-        out: Shape (`COLUMNS`, `at` + bars or more), written from column `at` on. NaN where undefined.
+        out: Shape (`COLUMNS` or more, `at` + bars or more), written from column `at` on. NaN where undefined.
         at: Where in `out` the first of these bars stands.
         true_range: One a bar, written, for the sections that follow; high − low at bar 0, where it is not defined.
-        undefined: One a row of `out`; the number of NaN written is added.
+        undefined: One a feature; the number of NaN written is added.
     """
     s = state[0]
-    past = np.empty((6, LEAD + _BLOCK))
+    past = np.empty((2, LEAD + _BLOCK))
     own = np.empty((8, _BLOCK))
-    _recall(past[_H], s.high)
-    _recall(past[_L], s.low)
-    _recall(past[_C], s.close)
-    _recall(past[_V], s.volume)
     _recall(past[_NATR], s.natr)
     _recall(past[_BBW], s.bbw)
     size = 0
-    for block in range(0, close.size, _BLOCK):
-        for row in range(6):
+    for block in range(0, true_range.size, _BLOCK):
+        for row in range(2):
             for j in range(LEAD if size else 0):
                 past[row, j] = past[row, size + j]
-        size = min(_BLOCK, close.size - block)
+        size = min(_BLOCK, true_range.size - block)
         stop = block + size
-        past[_H, LEAD : LEAD + size] = high[block:stop]
-        past[_L, LEAD : LEAD + size] = low[block:stop]
-        past[_C, LEAD : LEAD + size] = close[block:stop]
-        past[_V, LEAD : LEAD + size] = volume[block:stop]
+        h, lo = high[block : stop + LEAD], low[block : stop + LEAD]
+        c, v = close[block : stop + LEAD], volume[block : stop + LEAD]
         start = at + block
         end = start + size
-        _moves(past, own, true_range[block:stop], size)
-        _averages(s, past, own, true_range[block:stop], out, start, size)
-        _vwap(s, open_time[block:stop], past, own, out[VWAP, start:end])
-        _ratios(own, past, out, start, size)
-        _bands(past, out, start, size)
+        _moves(h, lo, c, v, own, true_range[block:stop], size)
+        _averages(s, c, own, true_range[block:stop], out, start, size)
+        _vwap(s, open_time[block : stop + LEAD], v, own, out[VWAP, start:end])
+        _ratios(own, c, past[_NATR], out, start, size)
+        _bands(c, v, past[_BBW], out, start, size)
         _rank(past[_NATR], out[NATR_RANK, start:end])
         _rank(past[_BBW], out[BBW_RANK, start:end])
         _blank_all(out, start, end, s.bars)
-        for row in range(out.shape[0]):
+        for row in range(undefined.size):
             undefined[row] += _count_nan(out[row, start:end])
         s.bars += size
-    _keep(s.high, past[_H], size)
-    _keep(s.low, past[_L], size)
-    _keep(s.close, past[_C], size)
-    _keep(s.volume, past[_V], size)
     _keep(s.natr, past[_NATR], size)
     _keep(s.bbw, past[_BBW], size)

@@ -42,7 +42,7 @@ _kernels: list[tuple[Any, Any]] = []
 
 def formula(function: _Function) -> _Function:
     """A function for kernels of the same module; calls of it are inlined."""
-    return cast("_Function", numba.njit(error_model="numpy")(function))
+    return cast("_Function", numba.njit(error_model="numpy", inline="always")(function))
 
 
 def kernel(signature: object) -> Callable[[_Function], _Function]:

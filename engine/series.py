@@ -1,13 +1,13 @@
 """One series of closed bars: what is fed in, what comes out, what is kept in between.
 
 `advance` takes its bars in spans that stay in the cache, and runs the sections of the specification one after the
-other over each: section 1 writes the features, section 2 reads them. One bar and a million take this path.
+other over each: every section reads what those before it found. One bar and a million take this path.
 
 Invariant: a call that raises has changed nothing, for it worked on a copy of the state. Left out: time, files and the
-meaning of holes.
+meaning of holes; several timeframes of one symbol are `engine.symbol`.
 
     engine = SeriesEngine(SeriesKey("binance_spot", "BTCUSDT", "15m"), EngineParams())
-    rows = engine.advance(bars)          # rows.indicators, rows.regimes: polars, built when asked for
+    rows = engine.advance(bars)          # rows.indicators, rows.zones, …: polars, built when asked for
     same = SeriesEngine.restore(engine.snapshot())
 """
 
@@ -15,17 +15,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 
+from engine import frames
 from engine.bars import Bars, check_bars, read_bars
-from engine.features import ADX14, ATR14, BBW_RANK, COLUMNS, NATR_RANK, features
-from engine.frames import indicator_frame, regime_frame
 from engine.kernel import warm_up
 from engine.params import EngineParams
-from engine.regime import regimes
 from engine.snapshot import Saved, SnapshotRefused, decode, encode
+from engine.spans import SPAN, Found, Room, Span, run_span
 from engine.state import SeriesState
 
 if TYPE_CHECKING:
@@ -35,10 +34,19 @@ if TYPE_CHECKING:
     from contracts import SeriesKey
 
 # Raised only when output changes; tests/engine/test_version.py holds the fingerprint of this version's output.
-ENGINE_VERSION = 1
+ENGINE_VERSION = 2
 
-# Bars a section handles before the next one reads what it wrote: their columns stay in the second cache level.
-_SPAN = 4_096
+TABLES: Final = (
+    "indicators",
+    "regimes",
+    "swings",
+    "smc_events",
+    "liquidity_events",
+    "zone_events",
+    "zones",
+    "inversions",
+    "signals_raw",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,21 +54,70 @@ class SeriesRows:
     """What one call of `advance` made known; each table is built on first access and kept."""
 
     key: SeriesKey
-    _open_time: NDArray[np.int64] = field(repr=False)
-    _features: NDArray[np.float64] = field(repr=False)
-    _undefined: NDArray[np.int64] = field(repr=False)
-    _regimes: NDArray[np.uint8] = field(repr=False)
-    _regime_rows: int = field(repr=False)
+    params: EngineParams = field(repr=False)
+    found: Found = field(repr=False)
 
     @cached_property
     def indicators(self) -> pl.DataFrame:
         """Rows of table `indicators`, one a bar; null = not yet defined."""
-        return indicator_frame(self.key, self._open_time, values=self._features, undefined=self._undefined)
+        found = self.found
+        return frames.indicator_frame(
+            self.key, self._ts, values=found.values, undefined=found.undefined, trend=found.trend
+        )
 
     @cached_property
     def regimes(self) -> pl.DataFrame:
         """Rows of table `regimes`: none before the first bar whose adx14 and ranks are defined."""
-        return regime_frame(self.key, self._open_time, codes=self._regimes, rows=self._regime_rows)
+        return frames.regime_frame(self.key, self._ts, codes=self.found.regimes, rows=self.found.regime_rows)
+
+    @cached_property
+    def swings(self) -> pl.DataFrame:
+        """Rows of table `swings` by the time of their confirmation."""
+        return frames.swing_frame(self.key, self.params, self.found.swings)
+
+    @cached_property
+    def smc_events(self) -> pl.DataFrame:
+        """Rows of table `smc_events`: the breaks of structure."""
+        return frames.break_frame(self.key, self.found.breaks)
+
+    @cached_property
+    def liquidity_events(self) -> pl.DataFrame:
+        """Rows of table `liquidity_events`: equal levels and sweeps."""
+        return frames.liquidity_frame(self.key, self.found.liquidity)
+
+    @cached_property
+    def zone_events(self) -> pl.DataFrame:
+        """Rows of table `zone_events`: what happened to zones and inversions, at most one row for each a bar."""
+        return frames.zone_event_frame(self.key, self.found.zone_events)
+
+    @cached_property
+    def zones(self) -> pl.DataFrame:
+        """Rows of table `zones` that these bars changed, in their last state; one a zone."""
+        return frames.zone_frame(self.key, self.params, self.found.zones, since=self._since)
+
+    @cached_property
+    def inversions(self) -> pl.DataFrame:
+        """Rows of table `inversions` that these bars changed, in their last state; one an inversion."""
+        return frames.inversion_frame(self.key, self.params, self.found.inversions, since=self._since)
+
+    @cached_property
+    def signals(self) -> pl.DataFrame:
+        """Rows of table `signals_raw` of the agent `retest`."""
+        return frames.signal_frame(self.key, self.params, self.found.signals)
+
+    def frame(self, table: str) -> pl.DataFrame:
+        """The rows of one of `TABLES`, by its name."""
+        found: pl.DataFrame = getattr(self, "signals" if table == "signals_raw" else table)
+        return found
+
+    @property
+    def _since(self) -> int:
+        """An instant after every bar before these and before the `ts` of the first of these."""
+        return int(self.found.open_time[0]) if self.found.open_time.size else 0
+
+    @cached_property
+    def _ts(self) -> NDArray[np.int64]:
+        return self.found.open_time + self.key.tf.us
 
 
 class SeriesEngine:
@@ -69,13 +126,15 @@ class SeriesEngine:
     Args:
         key: The series.
         params: Parameters of the engine.
+        sub: The timeframe whose breaks come in as `micro_bos`, as snapshots tell it; None = none.
     """
 
-    def __init__(self, key: SeriesKey, params: EngineParams) -> None:
+    def __init__(self, key: SeriesKey, params: EngineParams, *, sub: str | None = None) -> None:
         warm_up()
         self._key = key
         self._params = params
-        self._state = SeriesState.at_start()
+        self._sub = sub
+        self._state = SeriesState.at_start(params)
 
     @property
     def key(self) -> SeriesKey:
@@ -86,6 +145,16 @@ class SeriesEngine:
     def params(self) -> EngineParams:
         """The parameters it computes with."""
         return self._params
+
+    @property
+    def sub(self) -> str | None:
+        """The sub-timeframe that `micro_bos` comes from; None = none."""
+        return self._sub
+
+    @property
+    def state(self) -> SeriesState:
+        """What it remembers; owned by the engine."""
+        return self._state
 
     @property
     def bars_seen(self) -> int:
@@ -101,63 +170,46 @@ class SeriesEngine:
         """Append closed bars to the series.
 
         Args:
-            bars: Columns of `contracts.candles.BAR_SCHEMA`; may be empty. Prices in quote units.
+            bars: Columns of `contracts.candles.BAR_SCHEMA`; may be empty. Prices in quote units. Optionally
+                `micro_bos` Int8: side of the sub-timeframe's last break within each bar, 0 = none (without: 0).
 
         Raises:
             ValueError: A column, a value or an open time cannot be; the message names the row. Nothing has changed.
         """
-        read = read_bars(bars)
-        state = self._state.copy()
-        rows = self._run(read, state)
-        self._state = state
+        rows, state = self.tried(read_bars(bars))
+        self.accept(state)
         return rows
 
-    def _run(self, bars: Bars, state: SeriesState) -> SeriesRows:
-        values = np.empty((len(COLUMNS), bars.size))
-        undefined = np.zeros(len(COLUMNS), np.int64)
-        codes = np.empty((2, bars.size), np.uint8)
-        true_range = np.empty(min(bars.size, _SPAN))
-        last_open_time, params = self.last_open_time, self._params
-        regime_rows = 0
-        for start in range(0, bars.size, _SPAN):
-            end = min(start + _SPAN, bars.size)
-            check_bars(bars, self._key.tf, start=start, end=end, last_open_time=last_open_time)
-            span, ranges = bars.span(start, end), true_range[: end - start]
-            features(
-                state.features,
-                span.open_time,
-                span.high,
-                span.low,
-                span.close,
-                span.volume,
-                values,
-                start,
-                ranges,
-                undefined,
-            )
-            regime_rows += regimes(
-                state.regime,
-                ranges,
-                values[ATR14, start:end],
-                values[ADX14, start:end],
-                values[NATR_RANK, start:end],
-                values[BBW_RANK, start:end],
-                codes[0, start:end],
-                codes[1, start:end],
-                params.shock_tr,
-                params.shock_rank,
-                params.trend_adx,
-                params.range_adx,
-                params.chop_rank,
-            )
+    def tried(self, bars: Bars) -> tuple[SeriesRows, SeriesState]:
+        """What `bars` would make known, and the state behind them; the engine stays where it is until `accept`.
+
+        Raises:
+            ValueError: See `advance`.
+        """
+        state = self._state.copy()
+        found = Found.of(bars)
+        room = Room(min(bars.size, SPAN), self._params)
+        for start in range(0, bars.size, SPAN):
+            end = min(start + SPAN, bars.size)
+            check_bars(bars, self._key.tf, start=start, end=end, last_open_time=self.last_open_time)
+            run_span(Span.of(bars, start, end, state.tail), state, found, room, self._params, self._key.tf.us)
         if bars.size:
             state.position["bars"] += bars.size
             state.position["last_open_time"] = bars.open_time[-1]
-        return SeriesRows(self._key, bars.open_time, values, undefined, codes, regime_rows)
+        return SeriesRows(self._key, self._params, found), state
 
-    def snapshot(self) -> bytes:
-        """Everything that decides what follows, as bytes of a fixed size for the series."""
-        return encode(Saved(self._key, self._params, self._state.to_bytes()), engine_version=ENGINE_VERSION)
+    def accept(self, state: SeriesState) -> None:
+        """Go on from a state that `tried` has returned."""
+        self._state = state
+
+    def snapshot(self, *, bots: bytes = b"") -> bytes:
+        """Everything that decides what follows, as bytes of a fixed size for the series.
+
+        Args:
+            bots: What the series' plug-in bots remember, carried along unread.
+        """
+        saved = Saved(self._key, self._params, self._sub, self._state.to_bytes(), bots)
+        return encode(saved, engine_version=ENGINE_VERSION)
 
     @classmethod
     def restore(cls, blob: bytes, *, key: SeriesKey | None = None, params: EngineParams | None = None) -> Self:
@@ -182,9 +234,9 @@ class SeriesEngine:
                 f"received {saved.params.canonical}"
             )
             raise SnapshotRefused(msg)
-        engine = cls(saved.key, saved.params)
+        engine = cls(saved.key, saved.params, sub=saved.sub)
         try:
-            engine._state = SeriesState.from_bytes(saved.state)
+            engine._state = SeriesState.from_bytes(saved.state, saved.params)
         except ValueError as error:
             msg = f"tampered snapshot of {saved.key}: {error}"
             raise SnapshotRefused(msg) from error

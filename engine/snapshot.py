@@ -1,12 +1,13 @@
 """The bytes a series is saved as, and the refusal of every other bytes.
 
-    magic 8 · format u16 · total length u64 | header length u32 · header (JSON) · state | sha256 of all before, 32
+    magic 8 · format u16 · total length u64 | header length u32 · header (JSON) · state · bots | sha256 of all before
 
 Integers are little endian. The part before the first bar and the checksum are the same in every format to come, so
-that truncation, damage and age are told apart. The header names engine version, series and parameters (values and
-hash). No pickle: reading a snapshot can run nothing.
+that truncation, damage and age are told apart. The header names engine version, series, sub-timeframe and parameters
+(values and hash), and how long the state is; what follows it is what the bots of the series remember, which the room
+`bots` reads. No pickle: reading a snapshot can run nothing.
 
-    blob = encode(Saved(key, params, state_bytes), engine_version=1)
+    blob = encode(Saved(key, params, None, state_bytes, b""), engine_version=2)
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from contracts import DataRejected, SeriesKey
 from engine.params import EngineParams
 
 MAGIC = b"TIDESNAP"
-FORMAT = 1
+FORMAT = 2
 
 _PREFIX = struct.Struct("<8sHQ")
 _LENGTH = struct.Struct("<I")
@@ -39,12 +40,16 @@ class Saved:
     Attributes:
         key: The series.
         params: The parameters it was computed with.
+        sub: The sub-timeframe whose breaks it was given; None = none.
         state: `SeriesState.to_bytes`.
+        bots: What its plug-in bots remember; empty = nothing.
     """
 
     key: SeriesKey
     params: EngineParams
+    sub: str | None
     state: bytes
+    bots: bytes
 
 
 def encode(saved: Saved, *, engine_version: int) -> bytes:
@@ -54,10 +59,13 @@ def encode(saved: Saved, *, engine_version: int) -> bytes:
         "params": saved.params.model_dump(),
         "params_hash": saved.params.hash,
         "series": str(saved.key),
+        "state_bytes": len(saved.state),
+        "sub": saved.sub,
     }
     text = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
-    total = _PREFIX.size + _LENGTH.size + len(text) + len(saved.state) + _CHECKSUM_BYTES
-    body = _PREFIX.pack(MAGIC, FORMAT, total) + _LENGTH.pack(len(text)) + text + saved.state
+    content = text + saved.state + saved.bots
+    total = _PREFIX.size + _LENGTH.size + len(content) + _CHECKSUM_BYTES
+    body = _PREFIX.pack(MAGIC, FORMAT, total) + _LENGTH.pack(len(text)) + content
     return body + hashlib.sha256(body).digest()
 
 
@@ -83,7 +91,11 @@ def decode(blob: bytes, *, engine_version: int) -> Saved:
         raise SnapshotRefused(msg)
     # Read after the version: another version may have other parameters.
     params = _read_params(header)
-    return Saved(header.key, params, blob[start + length : -_CHECKSUM_BYTES])
+    content = blob[start + length : -_CHECKSUM_BYTES]
+    if len(content) < header.state_bytes:
+        msg = f"tampered snapshot of {header.key}: {len(content)} bytes of a state of {header.state_bytes}"
+        raise SnapshotRefused(msg)
+    return Saved(header.key, params, header.sub, content[: header.state_bytes], content[header.state_bytes :])
 
 
 def _check_envelope(blob: bytes) -> None:
@@ -111,13 +123,20 @@ class _Header:
     key: SeriesKey
     params: Any
     params_hash: str
+    sub: str | None
+    state_bytes: int
 
 
 def _read_header(text: bytes) -> _Header:
     try:
         values = json.loads(text)
         return _Header(
-            values["engine_version"], SeriesKey.parse(values["series"]), values["params"], values["params_hash"]
+            values["engine_version"],
+            SeriesKey.parse(values["series"]),
+            values["params"],
+            values["params_hash"],
+            values["sub"],
+            int(values["state_bytes"]),
         )
     except (ValueError, KeyError, TypeError) as error:
         msg = f"tampered snapshot: its header cannot be read ({error!r})"
@@ -126,7 +145,7 @@ def _read_header(text: bytes) -> _Header:
 
 def _read_params(header: _Header) -> EngineParams:
     try:
-        params = EngineParams.model_validate(header.params)
+        params = EngineParams.model_validate_json(json.dumps(header.params))
     except ValueError as error:
         msg = f"tampered snapshot of {header.key}: its header holds impossible parameters ({error})"
         raise SnapshotRefused(msg) from error

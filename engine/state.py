@@ -1,12 +1,13 @@
 """What a series remembers between two bars: named records of fixed size, one a section of the specification.
 
-Invariant (law 4): the sizes below are constants; nothing here grows with history, and a snapshot is these bytes and
-no others. Byte order and layout are stated, so that the bytes mean the same on every machine.
+Invariant (law 4): the sizes below are constants or parameters; nothing here grows with history, and a snapshot is
+these bytes and no others. Byte order and layout are stated, so that the bytes mean the same on every machine; what
+is not in use is zero or NaN, so that equal histories have equal bytes.
 
 A seeded average is one number: the running sum of its values until there are enough of them, the average afterwards.
-Which of the two it is follows from the index of the bar.
+Which of the two it is follows from the index of the bar. A price that is NaN is a level that does not exist.
 
-    state = SeriesState.at_start()
+    state = SeriesState.at_start(params)
 """
 
 from __future__ import annotations
@@ -16,16 +17,35 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from engine.rows import NEVER, ZONE
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# A rank compares a value with the 199 before it: the longest look back of sections 1 and 2.
+    from engine.params import EngineParams
+
+# A rank compares a value with the 199 before it: the longest look back of all sections.
 LEAD = 199
+
+# Windows of a sub-timeframe that may lie ahead of their series; see engine.symbol.
+PENDING = 64
 
 POSITION = np.dtype(
     [
         ("bars", "<i8"),  # bars seen = index t of the next bar
         ("last_open_time", "<i8"),  # µs since the epoch; means nothing while bars == 0
+    ]
+)
+
+# The last bars, oldest first; NaN (NEVER) before bar 0.
+TAIL = np.dtype(
+    [
+        ("open_time", "<i8", (LEAD,)),
+        ("open", "<f8", (LEAD,)),
+        ("high", "<f8", (LEAD,)),
+        ("low", "<f8", (LEAD,)),
+        ("close", "<f8", (LEAD,)),
+        ("volume", "<f8", (LEAD,)),
     ]
 )
 
@@ -48,10 +68,6 @@ FEATURES = np.dtype(
         ("minus_dm", "<f8"),
         ("adx14", "<f8"),
         # the last 199 values of each, oldest first; NaN before bar 0
-        ("high", "<f8", (LEAD,)),
-        ("low", "<f8", (LEAD,)),
-        ("close", "<f8", (LEAD,)),
-        ("volume", "<f8", (LEAD,)),
         ("natr", "<f8", (LEAD,)),
         ("bbw", "<f8", (LEAD,)),
     ]
@@ -64,44 +80,163 @@ REGIME = np.dtype(
     ]
 )
 
+SWINGS = np.dtype(
+    [
+        ("high", "<f8"),  # the last HIGH and LOW, which the next is labelled against
+        ("low", "<f8"),
+        # zigzag alone: what is sought (+1 a HIGH, −1 a LOW, 0 both), the candidate and the extreme beside it
+        ("seek", "<i8"),
+        ("top", "<f8"),
+        ("top_bar", "<i8"),
+        ("top_ts", "<i8"),
+        ("dip", "<f8"),  # the lowest low after top
+        ("dip_bar", "<i8"),
+        ("dip_ts", "<i8"),
+        ("bottom", "<f8"),
+        ("bottom_bar", "<i8"),
+        ("bottom_ts", "<i8"),
+        ("peak", "<f8"),  # the highest high after bottom
+        ("peak_bar", "<i8"),
+        ("peak_ts", "<i8"),
+    ]
+)
+
+STRUCTURE = np.dtype(
+    [
+        ("trend", "<i8"),
+        # the last and the most extreme swing of each side since its last break
+        ("last_high", "<f8"),
+        ("last_high_bar", "<i8"),
+        ("last_high_ts", "<i8"),
+        ("ext_high", "<f8"),
+        ("ext_high_bar", "<i8"),
+        ("ext_high_ts", "<i8"),
+        ("last_low", "<f8"),
+        ("last_low_bar", "<i8"),
+        ("last_low_ts", "<i8"),
+        ("ext_low", "<f8"),
+        ("ext_low_bar", "<i8"),
+        ("ext_low_ts", "<i8"),
+        ("range_high", "<f8"),  # the last confirmed, broken or not
+        ("range_low", "<f8"),
+    ]
+)
+
+LIQUIDITY = np.dtype(
+    [
+        ("high", "<f8"),
+        ("high_ts", "<i8"),
+        ("high_untaken", "<i8"),
+        ("low", "<f8"),
+        ("low_ts", "<i8"),
+        ("low_untaken", "<i8"),
+    ]
+)
+
+ZONES = np.dtype(
+    [
+        ("made", "<i8"),  # zones ever made = id of the next
+        ("inversions_made", "<i8"),
+        ("active", "<i8"),  # how many records of `zones` and `inversions` are in use
+        ("active_inversions", "<i8"),
+        # bar of the last break and of the last fair value gap of each side; −1000 = none within any look back
+        ("break_up", "<i8"),
+        ("break_down", "<i8"),
+        ("gap_demand", "<i8"),
+        ("gap_supply", "<i8"),
+    ]
+)
+
+RETEST = np.dtype(
+    [
+        ("choch", "<i8"),  # side of the most recent CHOCH; 0 = there was none
+        ("continued", "<i8"),  # whether a BOS came after it
+        ("rsi14", "<f8"),  # of the bar before
+        ("macd_hist", "<f8"),
+        ("side", "<i8"),  # of the setup; 0 = there is none
+        ("opened", "<i8"),  # its bar t₀
+        ("since", "<i8"),  # pivot bar of its reference swing
+        ("entered", "<i8"),  # how many records of `entered` are in use
+    ]
+)
+
+MICRO = np.dtype(
+    [
+        ("heard_until", "<i8"),  # ts of the last bar of the sub-timeframe; NEVER = none yet
+        ("lost_until", "<i8"),  # windows that end here or earlier were dropped, being too many
+        ("pending", "<i8"),  # how many of the windows below are in use, oldest first
+        ("ends", "<i8", (PENDING,)),  # ts of the bar the window belongs to
+        ("side", "<i8", (PENDING,)),  # of the last break in it
+    ]
+)
+
 
 @dataclass(frozen=True, slots=True)
 class SeriesState:
-    """The records of one series, each an array of shape (1,) that kernels write in place."""
+    """The records of one series, each an array that kernels write in place: one record, or as many as params allow."""
 
     position: NDArray[np.void]
+    tail: NDArray[np.void]
     features: NDArray[np.void]
     regime: NDArray[np.void]
+    swings: NDArray[np.void]
+    structure: NDArray[np.void]
+    liquidity: NDArray[np.void]
+    zone_counts: NDArray[np.void]
+    zones: NDArray[np.void]  # active ones, oldest first
+    inversions: NDArray[np.void]
+    retest: NDArray[np.void]
+    entered: NDArray[np.int64]  # ids of the zones the setup has entered
+    micro: NDArray[np.void]
 
     @classmethod
-    def at_start(cls) -> Self:
+    def at_start(cls, params: EngineParams) -> Self:
         """The state before bar 0."""
-        state = cls(np.zeros(1, POSITION), np.zeros(1, FEATURES), np.zeros(1, REGIME))
-        state.features["anchor_ends"] = np.iinfo(np.int64).min
-        for name in ("high", "low", "close", "volume", "natr", "bbw"):
+        state = cls(*(np.zeros(count, dtype) for dtype, count in _layout(params)))
+        state.tail["open_time"] = NEVER
+        for name in ("open", "high", "low", "close", "volume"):
+            state.tail[name] = np.nan
+        state.features["anchor_ends"] = NEVER
+        for name in ("natr", "bbw"):
             state.features[name] = np.nan
         state.regime["atr14"] = np.nan
+        for name in ("high", "low", "top", "dip", "bottom", "peak"):
+            state.swings[name] = np.nan
+        for name in ("last_high", "ext_high", "last_low", "ext_low", "range_high", "range_low"):
+            state.structure[name] = np.nan
+        for name in ("high", "low"):
+            state.liquidity[name] = np.nan
+        for name in ("break_up", "break_down", "gap_demand", "gap_supply"):
+            state.zone_counts[name] = -1000
+        for name in ("rsi14", "macd_hist"):
+            state.retest[name] = np.nan
+        for name in ("heard_until", "lost_until"):
+            state.micro[name] = NEVER
         return state
 
     def copy(self) -> SeriesState:
         """A state of its own: what is written to one is not seen in the other."""
-        return SeriesState(self.position.copy(), self.features.copy(), self.regime.copy())
+        # By bytes: numpy copies records field by field, which a live bar would pay for with a tenth of its time.
+        parts = (getattr(self, field.name) for field in fields(self))
+        return SeriesState(*(part.view(np.uint8).copy().view(part.dtype) for part in parts))
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> Self:
+    def from_bytes(cls, data: bytes, params: EngineParams) -> Self:
         """The state whose `to_bytes` is `data`.
 
         Raises:
-            ValueError: `data` has not the size of a state.
+            ValueError: `data` has not the size of a state with these parameters.
         """
-        if len(data) != STATE_BYTES:
-            msg = f"a series state has {STATE_BYTES} bytes, received {len(data)}"
+        layout = _layout(params)
+        expected = sum(dtype.itemsize * count for dtype, count in layout)
+        if len(data) != expected:
+            msg = f"a series state has {expected} bytes, received {len(data)}"
             raise ValueError(msg)
         parts: list[NDArray[Any]] = []
         start = 0
-        for dtype in _RECORDS:
-            parts.append(np.frombuffer(data, dtype, count=1, offset=start).copy())
-            start += dtype.itemsize
+        for dtype, count in layout:
+            parts.append(np.frombuffer(data, dtype, count=count, offset=start).copy())
+            start += dtype.itemsize * count
         return cls(*parts)
 
     def to_bytes(self) -> bytes:
@@ -109,5 +244,20 @@ class SeriesState:
         return b"".join(getattr(self, field.name).tobytes() for field in fields(self))
 
 
-_RECORDS = (POSITION, FEATURES, REGIME)
-STATE_BYTES = sum(dtype.itemsize for dtype in _RECORDS)
+def _layout(params: EngineParams) -> tuple[tuple[np.dtype[Any], int], ...]:
+    """Type and number of the records, in the order of the fields of `SeriesState`."""
+    return (
+        (POSITION, 1),
+        (TAIL, 1),
+        (FEATURES, 1),
+        (REGIME, 1),
+        (SWINGS, 1),
+        (STRUCTURE, 1),
+        (LIQUIDITY, 1),
+        (ZONES, 1),
+        (ZONE, params.max_zones),
+        (ZONE, params.max_inversions),
+        (RETEST, 1),
+        (np.dtype("<i8"), params.max_zones),
+        (MICRO, 1),
+    )

@@ -23,7 +23,24 @@ KEY = SeriesKey("binance_spot", "BTCUSDT", "15m")
 STEP = KEY.tf.us
 START = 1_640_995_200_000_000  # 2022-01-01T00:00Z
 
-KINDS = ("walk", "rough", "flat", "doji", "same_range", "spikes", "untraded", "ramp", "holes", "late_start")
+KINDS = (
+    "walk",
+    "rough",
+    "flat",
+    "doji",
+    "same_range",
+    "spikes",
+    "untraded",
+    "ramp",
+    "holes",
+    "late_start",
+    "waves",
+    "shelves",
+    "jumps",
+)
+
+
+Table = np.ndarray[tuple[int, int], np.dtype[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -36,11 +53,11 @@ class Stretch:
 def make_bars(stretches: list[Stretch], *, scale: float = 1.0, start: int = START, step: int = STEP) -> pl.DataFrame:
     """The bar frame of the stretches, one after the other; the first bar opens one step after `start`."""
     parts = [_stretch(stretch) for stretch in stretches]
-    table = np.concatenate(parts) if parts else np.empty((0, 6))
+    table = np.concatenate(parts) if parts else np.empty((0, 7))
     level = 1000.0
     open_, high, low, close = (np.empty(len(table)) for _ in range(4))
-    for i, (move, up, down, _, spread, _) in enumerate(table):
-        open_[i] = level
+    for i, (move, up, down, _, spread, _, jump) in enumerate(table):
+        level = open_[i] = max(level + jump, 20.0)
         level = max(level + move, 20.0)
         close[i] = level
         high[i] = max(open_[i], close[i]) + up * spread
@@ -61,10 +78,13 @@ def make_bars(stretches: list[Stretch], *, scale: float = 1.0, start: int = STAR
     )
 
 
-def _stretch(stretch: Stretch) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    """One row a bar: move of the close, room above, room below, volume, spread, steps since the bar before."""
+def _stretch(stretch: Stretch) -> Table:
+    """One row a bar: move of the close, room above, room below, volume, spread, steps since the bar before, jump.
+
+    The jump is that of the open from the close before.
+    """
     rng = np.random.default_rng(stretch.seed)
-    rows = np.empty((stretch.bars, 6))
+    rows = np.zeros((stretch.bars, 7))
     rows[:, 0] = rng.integers(-6, 7, stretch.bars) / 2
     rows[:, 1] = rng.integers(0, 4, stretch.bars) / 2
     rows[:, 2] = rng.integers(0, 4, stretch.bars) / 2
@@ -93,7 +113,32 @@ def _stretch(stretch: Stretch) -> np.ndarray[tuple[int, int], np.dtype[np.float6
             rows[:, 5] = np.where(rng.random(stretch.bars) < 0.2, rng.integers(2, 300, stretch.bars), 1)
         case "late_start":
             rows[:1, 5] = rng.integers(1, 96)
+    _add_structure(rows, stretch.kind, rng)
     return rows
+
+
+def _add_structure(rows: Table, kind: str, rng: np.random.Generator) -> None:
+    """What breaks, zones and retests need: legs with pullbacks, levels met again and again, opens off the close."""
+    size = len(rows)
+    match kind:
+        case "waves":
+            # trends of 40 bars either way; in each, legs of three fifths of 5 to 12 bars and a pullback for the rest
+            trend = np.repeat(rng.choice([1.0, -1.0], size // 40 + 1), 40)[:size]
+            length = rng.integers(5, 13)
+            rows[:, 0] = trend * np.where(np.arange(size) % length < 0.6 * length, 1.5, -1.5)
+            rows[:, 0] += rng.integers(-2, 3, size) / 2
+        case "shelves":
+            # up two bars and down two bars, with wicks of nothing or a half beyond the two levels
+            rows[:, 0] = np.where(np.arange(size) // 2 % 2 == 0, 2.0, -2.0)
+            rows[:, 1:3] = rng.choice([0.0, 0.0, 0.0, 0.5], (size, 2))
+        case "jumps":
+            rows[:, 6] = np.where(rng.random(size) < 0.3, rng.integers(-12, 13, size) / 2, 0.0)
+
+
+def micro_signs(seed: int, size: int) -> list[int]:
+    """What a sub-timeframe might have broken in each bar: −1, 0 or 1."""
+    signs: list[int] = np.random.default_rng(seed).integers(-1, 2, size).tolist()
+    return signs
 
 
 def stretches(min_size: int = 1, max_size: int = 8, max_bars: int = 90) -> st.SearchStrategy[list[Stretch]]:

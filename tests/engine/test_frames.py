@@ -1,12 +1,15 @@
+import hashlib
+import json
 import math
+from datetime import timedelta
 
 import numpy as np
 import polars as pl
 import pytest
 
-from engine import EngineParams, SeriesEngine
+from contracts.timeframe import EPOCH
+from engine import TABLES, EngineParams, SeriesEngine, frames
 from engine.features import COLUMNS
-from engine.frames import indicator_frame
 from tests.engine.bits import assert_same_bits
 from tests.engine.hand_bars import hand_bars, rows_of
 from tests.engine.strategies import KEY, Stretch, make_bars
@@ -16,7 +19,8 @@ BARS = make_bars([Stretch("walk", 300, 3)])
 
 def test_rows_carry_their_series_and_the_instant_they_became_known() -> None:
     rows = rows_of(BARS)
-    for table in (rows.indicators, rows.regimes):
+    for name in ("indicators", "regimes", "swings", "smc_events", "liquidity_events"):
+        table = rows.frame(name)
         assert table.columns[:4] == ["venue", "symbol", "tf", "ts"]
         assert table.schema["ts"] == pl.Datetime("us", "UTC")
         assert table.select("venue", "symbol", "tf").unique().rows() == [("binance_spot", "BTCUSDT", "15m")]
@@ -25,8 +29,50 @@ def test_rows_carry_their_series_and_the_instant_they_became_known() -> None:
 
 def test_the_columns_are_those_of_the_tables() -> None:
     rows = rows_of(BARS)
-    assert rows.indicators.columns[4:] == list(COLUMNS)
+    assert rows.indicators.columns[4:] == [*COLUMNS, "trend", "range_pos"]
     assert rows.regimes.columns[4:] == ["regime", "vol_state"]
+    assert {table: dict(rows.frame(table).schema) for table in TABLES} == {
+        table: dict(schema)
+        for table, schema in zip(
+            TABLES,
+            (
+                frames.INDICATOR_SCHEMA,
+                frames.REGIME_SCHEMA,
+                frames.SWING_SCHEMA,
+                frames.BREAK_SCHEMA,
+                frames.LIQUIDITY_SCHEMA,
+                frames.ZONE_EVENT_SCHEMA,
+                frames.ZONE_SCHEMA,
+                frames.INVERSION_SCHEMA,
+                frames.SIGNAL_SCHEMA,
+            ),
+            strict=True,
+        )
+    }
+
+
+def test_the_names_of_a_signal_are_those_of_its_side_and_its_id_is_the_hash_of_what_it_is() -> None:
+    params = EngineParams()
+    rows = SeriesEngine(KEY, params).advance(make_bars([Stretch("walk", 240, 1), Stretch("waves", 2_000, 2)]))
+    assert set(rows.signals["side_hint"]) == {"LONG", "SHORT"}
+    for signal in rows.signals.iter_rows(named=True):
+        direction = "up" if signal["side_hint"] == "LONG" else "down"
+        values = json.loads(signal["features"])
+        assert set(values) == {
+            *(f"ema200_{direction}", f"macd_hist_{direction}"),
+            *("rsi_mid_rebound", "micro_bos", "in_direction"),
+        }
+        assert signal["features"] == json.dumps(values, sort_keys=True, separators=(",", ":"))
+        assert signal["retest_ok"] == (values[f"macd_hist_{direction}"] and values["rsi_mid_rebound"])
+        ts = (signal["ts"] - EPOCH) // timedelta(microseconds=1)
+        text = f"binance_spot:BTCUSDT:15m|{ts}|retest|{signal['side_hint']}|{params.hash}"
+        assert signal["signal_id"] == hashlib.sha256(text.encode()).hexdigest()[:24]
+        assert signal["tp_r"] == [1.5, 2.0, 3.0]
+
+
+def test_the_rows_of_an_unknown_table_cannot_be_asked_for() -> None:
+    with pytest.raises(AttributeError, match="trades"):
+        rows_of(BARS.head(5)).frame("trades")
 
 
 def test_a_table_is_built_once_and_kept() -> None:
@@ -46,10 +92,17 @@ def test_tables_without_rows_are_shared() -> None:
 @pytest.mark.parametrize("undefined", [0, 1, 7, 8, 9, 63, 64, 65])
 def test_nulls_stand_exactly_where_values_are_undefined(size: int, undefined: int) -> None:
     count = min(undefined, size)
-    values = np.tile(np.arange(size, dtype=float), (len(COLUMNS), 1))
+    values = np.tile(np.arange(size, dtype=float), (len(COLUMNS) + 1, 1))
     values[:, :count] = np.nan
-    frame = indicator_frame(KEY, np.arange(size), values=values, undefined=np.full(len(COLUMNS), count))
-    for name in COLUMNS:
+    names = (*COLUMNS, "range_pos")
+    frame = frames.indicator_frame(
+        KEY,
+        np.arange(size),
+        values=values,
+        undefined=np.full(len(names), count),
+        trend=np.zeros(size, np.int16),
+    )
+    for name in names:
         assert frame[name].to_list() == [None] * count + [float(i) for i in range(count, size)]
         assert frame[name].null_count() == count
 

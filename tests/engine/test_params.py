@@ -1,4 +1,5 @@
 import hashlib
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,11 +16,32 @@ def test_the_defaults_are_those_of_the_specification() -> None:
         "trend_adx": 25.0,
         "range_adx": 20.0,
         "chop_rank": 0.2,
+        "swing_mode": "pivot",
+        "pivot_n": 3,
+        "zigzag_k": 2.0,
+        "eq_tol": 0.1,
+        "fvg_min_atr": 0.3,
+        "ob_lookback": 50,
+        "confluence_bars": 3,
+        "expiry_bars": 200,
+        "max_zones": 64,
+        "max_inversions": 64,
+        "retest_window": 8,
+        "retest_tol": 0.25,
+        "rsi_long": (40.0, 55.0),
+        "rsi_short": (45.0, 60.0),
+        "tp_r": (1.5, 2.0, 3.0),
+        "ttl_bars": 6,
     }
 
 
 def test_the_hash_is_the_sha256_of_the_sorted_json_of_all_values() -> None:
-    text = '{"chop_rank":0.2,"range_adx":20.0,"shock_rank":0.99,"shock_tr":3.0,"trend_adx":25.0}'
+    text = (
+        '{"chop_rank":0.2,"confluence_bars":3,"eq_tol":0.1,"expiry_bars":200,"fvg_min_atr":0.3,"max_inversions":64,'
+        '"max_zones":64,"ob_lookback":50,"pivot_n":3,"range_adx":20.0,"retest_tol":0.25,"retest_window":8,'
+        '"rsi_long":[40.0,55.0],"rsi_short":[45.0,60.0],"shock_rank":0.99,"shock_tr":3.0,"swing_mode":"pivot",'
+        '"tp_r":[1.5,2.0,3.0],"trend_adx":25.0,"ttl_bars":6,"zigzag_k":2.0}'
+    )
     assert EngineParams().hash == hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -50,9 +72,31 @@ def test_any_other_value_has_another_hash(name: str, value: float) -> None:
         {"chop_rank": "0.2"},
         {"range_adx": 26.0},
         {"pivot": 3},
+        {"swing_mode": "fractal"},
+        {"pivot_n": 1},
+        {"pivot_n": 11},
+        {"pivot_n": 3.0},
+        {"zigzag_k": 0.0},
+        {"eq_tol": -0.1},
+        {"fvg_min_atr": float("nan")},
+        {"ob_lookback": 0},
+        {"ob_lookback": 200},
+        {"confluence_bars": -1},
+        {"expiry_bars": 0},
+        {"max_zones": 0},
+        {"max_zones": 257},
+        {"max_inversions": 0},
+        {"retest_window": 0},
+        {"retest_tol": -1.0},
+        {"rsi_long": (55.0, 40.0)},
+        {"rsi_short": (45.0, 101.0)},
+        {"tp_r": ()},
+        {"tp_r": (2.0, 2.0)},
+        {"tp_r": (0.0, 1.0)},
+        {"ttl_bars": 0},
     ],
 )
-def test_values_out_of_bounds_and_unknown_names_are_refused(wrong: dict[str, float]) -> None:
+def test_values_out_of_bounds_and_unknown_names_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match=next(iter(wrong))):
         EngineParams(**wrong)
 

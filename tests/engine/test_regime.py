@@ -29,7 +29,7 @@ def classify(bars: list[Bar], params: EngineParams | None = None) -> list[tuple[
     used = EngineParams() if params is None else params
     codes = np.empty((2, len(bars)), np.uint8)
     rows = regimes(
-        SeriesState.at_start().regime,
+        SeriesState.at_start(EngineParams()).regime,
         np.array([bar.true_range for bar in bars], np.float64),
         np.array([bar.atr for bar in bars], np.float64),
         np.array([bar.adx for bar in bars], np.float64),

@@ -1,5 +1,6 @@
 import hashlib
 import struct
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 
 from contracts import DataRejected, SeriesKey
 from engine import ENGINE_VERSION, EngineParams, SeriesEngine, SnapshotRefused
-from engine.snapshot import Saved, decode, encode
+from engine.snapshot import decode, encode
 from tests.engine.bits import assert_same_bits
 from tests.engine.strategies import KEY, Stretch, make_bars
 
@@ -38,6 +39,27 @@ def test_a_restored_engine_knows_its_series_parameters_and_place() -> None:
     assert engine.bars_seen == 250
     assert engine.last_open_time == BARS["open_time"].to_physical()[249]
     assert engine.snapshot() == BLOB
+
+
+def test_what_the_bots_of_a_series_remember_is_carried_along_unread() -> None:
+    engine = some_engine()
+    blob = engine.snapshot(bots=b"\0 anything")
+    assert decode(blob, engine_version=ENGINE_VERSION).bots == b"\0 anything"
+    assert decode(BLOB, engine_version=ENGINE_VERSION).bots == b""
+    assert SeriesEngine.restore(blob).snapshot() == BLOB
+
+
+def test_a_snapshot_tells_the_sub_timeframe_it_was_made_with() -> None:
+    engine = SeriesEngine(KEY, EngineParams(), sub="1m")
+    assert SeriesEngine.restore(engine.snapshot()).sub == "1m"
+    assert SeriesEngine.restore(BLOB).sub is None
+
+
+def test_every_parameter_comes_back_from_a_snapshot() -> None:
+    params = EngineParams(
+        swing_mode="zigzag", zigzag_k=1.5, max_zones=7, rsi_long=(30.0, 50.0), tp_r=(1.0, 4.0), ttl_bars=9
+    )
+    assert SeriesEngine.restore(SeriesEngine(KEY, params).snapshot()).params == params
 
 
 def test_a_snapshot_is_a_copy_that_later_bars_do_not_touch() -> None:
@@ -80,8 +102,8 @@ def test_other_bytes_are_refused_as_no_snapshot() -> None:
 
 
 def test_another_format_is_refused_by_number() -> None:
-    body = BLOB[:8] + struct.pack("<H", 2) + BLOB[10:-32]
-    with pytest.raises(SnapshotRefused, match="format 2, this engine reads format 1"):
+    body = BLOB[:8] + struct.pack("<H", 3) + BLOB[10:-32]
+    with pytest.raises(SnapshotRefused, match="format 3, this engine reads format 2"):
         SeriesEngine.restore(body + hashlib.sha256(body).digest())
 
 
@@ -110,9 +132,16 @@ def test_parameters_that_do_not_match_their_hash_are_refused() -> None:
 
 def test_a_state_of_another_size_is_refused_even_under_a_fitting_checksum() -> None:
     saved = decode(BLOB, engine_version=ENGINE_VERSION)
-    short = encode(Saved(saved.key, saved.params, saved.state[:-8]), engine_version=ENGINE_VERSION)
+    short = encode(replace(saved, state=saved.state[:-8]), engine_version=ENGINE_VERSION)
     with pytest.raises(SnapshotRefused, match="a series state has"):
         SeriesEngine.restore(short)
+
+
+def test_a_state_cut_off_by_a_forged_length_is_refused_even_under_a_fitting_checksum() -> None:
+    saved = decode(BLOB, engine_version=ENGINE_VERSION)
+    claimed = str(len(saved.state)).encode()
+    with pytest.raises(SnapshotRefused, match="bytes of a state of"):
+        SeriesEngine.restore(resealed(BLOB, b'"state_bytes":' + claimed, b'"state_bytes":' + b"9" * len(claimed)))
 
 
 def test_a_header_that_cannot_be_read_is_refused_even_under_a_fitting_checksum() -> None:

@@ -5,10 +5,13 @@ import hashlib
 import polars as pl
 
 from contracts.candles import BAR_SCHEMA
-from engine import ENGINE_VERSION, EngineParams, SeriesEngine
+from engine import ENGINE_VERSION, TABLES, EngineParams, SeriesEngine
 from tests.engine.strategies import KEY, START, STEP
 
-FINGERPRINT = {1: "9ea8bfdb18bba3a0fb698d091d09993dbfb9fbcf96e7168b9187c1756356a6fe"}
+FINGERPRINT = {
+    1: "9ea8bfdb18bba3a0fb698d091d09993dbfb9fbcf96e7168b9187c1756356a6fe",
+    2: "7d913f2f68c1cd4f246e409ac9fc8d7173ba5255e9c8b5298b2b20f4e0a7a86d",
+}
 
 
 def portable_bars(size: int) -> pl.DataFrame:
@@ -40,16 +43,26 @@ def fingerprint(table: pl.DataFrame) -> str:
         if column.dtype == pl.Float64:
             digest.update(column.fill_null(0.0).to_numpy().astype("<f8").tobytes())
         elif column.dtype == pl.Datetime:
-            digest.update(column.to_physical().to_numpy().astype("<i8").tobytes())
+            digest.update(column.to_physical().fill_null(0).to_numpy().astype("<i8").tobytes())
+        elif column.dtype == pl.List:
+            digest.update(column.explode().to_numpy().astype("<f8").tobytes())
         else:
-            digest.update("\n".join(column.cast(pl.String).to_list()).encode())
+            digest.update("\n".join(column.cast(pl.String).fill_null("").to_list()).encode())
     return digest.hexdigest()
 
 
 def test_the_output_of_this_version_has_not_changed() -> None:
-    rows = SeriesEngine(KEY, EngineParams()).advance(portable_bars(5_000))
-    assert rows.regimes["regime"].n_unique() == rows.regimes["vol_state"].n_unique() == 3
-    found = hashlib.sha256((fingerprint(rows.indicators) + fingerprint(rows.regimes)).encode()).hexdigest()
+    bars = portable_bars(5_000)
+    micro_bos = [(row * 7 // 5) % 3 - 1 for row in range(bars.height)]
+    digests = []
+    for params in (EngineParams(), EngineParams(swing_mode="zigzag", max_zones=8, max_inversions=8)):
+        rows = SeriesEngine(KEY, params).advance(bars.with_columns(pl.Series("micro_bos", micro_bos, pl.Int8)))
+        assert rows.regimes["regime"].n_unique() == rows.regimes["vol_state"].n_unique() == 3
+        assert rows.smc_events["kind"].n_unique() == rows.liquidity_events["kind"].n_unique() == 4
+        assert rows.zone_events.select("kind", "event").n_unique() >= 16
+        assert rows.signals.height > 50
+        digests += [fingerprint(rows.frame(table)) for table in TABLES]
+    found = hashlib.sha256("".join(digests).encode()).hexdigest()
     assert found == FINGERPRINT[ENGINE_VERSION], (
         f"output changed: raise ENGINE_VERSION and write down its fingerprint, {found}"
     )

@@ -1,4 +1,4 @@
-"""A slow reading of engine-spec sections 1 and 2 in plain Python floats, sharing nothing with the kernels.
+"""Engine-spec section 1 in plain Python floats: a row per bar of table `indicators`.
 
 Every column is made from whole lists, looking back as far as the text says, with sums that run from the oldest value
 to the newest from 0.0. None = not yet defined.
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import polars as pl
+    from tests.engine.reference.bars import Bars
 
 Column = list[float | None]
 
@@ -60,7 +60,8 @@ def wilder(values: Column) -> Column:
     return result
 
 
-def true_ranges(high: list[float], low: list[float], close: list[float]) -> Column:
+def true_ranges(bars: Bars) -> Column:
+    high, low, close = bars.high, bars.low, bars.close
     return [None] + [
         max(high[t] - low[t], abs(high[t] - close[t - 1]), abs(low[t] - close[t - 1])) for t in range(1, len(close))
     ]
@@ -155,22 +156,21 @@ def rank(values: Column) -> Column:
     return result
 
 
-def indicators(bars: pl.DataFrame) -> dict[str, Column]:
+def indicators(bars: Bars) -> dict[str, Column]:
     """Every column of section 1, by name; there is at least one bar."""
-    open_time = bars["open_time"].to_physical().to_list()
-    high, low, close, volume = (bars[name].to_list() for name in ("high", "low", "close", "volume"))
+    close = bars.close
     known: Column = list(close)
     fast, slow = ema(known, 12), ema(known, 26)
     macd: Column = [None if a is None or b is None else a - b for a, b in zip(fast, slow, strict=True)]
     signal = ema(macd, 9)
-    atr = wilder(true_ranges(high, low, close))
+    atr = wilder(true_ranges(bars))
     natr: Column = [None if a is None else (100 * a) / c for a, c in zip(atr, close, strict=True)]
     mid, upper, lower = bands(close)
     width: Column = [
         None if m is None or u is None or lo is None else (u - lo) / m
         for m, u, lo in zip(mid, upper, lower, strict=True)
     ]
-    typical = [(h + lo + c) / 3 for h, lo, c in zip(high, low, close, strict=True)]
+    typical = [(h + lo + c) / 3 for h, lo, c in zip(bars.high, bars.low, close, strict=True)]
     return {
         "ema20": ema(known, 20),
         "ema50": ema(known, 50),
@@ -180,40 +180,13 @@ def indicators(bars: pl.DataFrame) -> dict[str, Column]:
         "macd_signal": signal,
         "macd_hist": [None if a is None or b is None else a - b for a, b in zip(macd, signal, strict=True)],
         "atr14": atr,
-        "adx14": adx(high, low),
+        "adx14": adx(bars.high, bars.low),
         "bb_mid": mid,
         "bb_upper": upper,
         "bb_lower": lower,
-        "vwap": vwap(open_time, typical, volume),
-        "vwma20": vwma(close, volume, mid),
+        "vwap": vwap(bars.open_time, typical, bars.volume),
+        "vwma20": vwma(close, bars.volume, mid),
         "natr": natr,
         "natr_rank": rank(natr),
         "bbw_rank": rank(width),
     }
-
-
-def regimes(bars: pl.DataFrame, columns: dict[str, Column]) -> list[tuple[int, str, str]]:
-    """Section 2 with the default parameters: bar, regime, vol_state."""
-    rows: list[tuple[int, str, str]] = []
-    ranges = true_ranges(bars["high"].to_list(), bars["low"].to_list(), bars["close"].to_list())
-    last_calm = "RANGE"
-    for t in range(bars.height):
-        trend, natr_rank, bbw_rank = (columns[name][t] for name in ("adx14", "natr_rank", "bbw_rank"))
-        if trend is None or natr_rank is None or bbw_rank is None:
-            continue
-        true_range, before = ranges[t], columns["atr14"][t - 1]
-        assert true_range is not None
-        assert before is not None
-        if true_range > 3 * before or natr_rank >= 0.99:
-            regime = "SHOCK"
-        elif trend >= 25:
-            regime = "TREND"
-        elif trend < 20:
-            regime = "RANGE"
-        else:
-            regime = last_calm
-        if regime != "SHOCK":
-            last_calm = regime
-        quiet = regime == "RANGE" and bbw_rank <= 0.20
-        rows.append((t, regime, "SHOCK" if regime == "SHOCK" else "CHOP" if quiet else "OK"))
-    return rows
