@@ -1,19 +1,22 @@
-"""Writing what the engine computed: a window is replaced as a whole, bit by bit, by one engine at a time.
+"""Writing and reading what the engine computed: a window is replaced as a whole, bit by bit, by one engine at a time.
 
-`ts` of a row is the close boundary of its bar, so the window of bars [start, end) holds the rows with
-start + tf <= ts < end + tf. Floats go in and come out with the same bits; a value not defined is null, never NaN.
-The tables belong to one engine version and parameter set (`analysis.engines`): another one is refused until a recompute
-is asked for, which empties them, so that no query ever mixes two engines.
+`ts` of a row is the close boundary of its bar: the window of bars [start, end) holds start + tf <= ts < end + tf. The
+tables belong to one engine version and parameter set (`analysis.engines`); another is refused until a recompute is
+asked for, which empties them. Whoever computes a series again from some bar calls `rewind` in the transaction of the
+first window it writes: then every commit leaves the rows of a prefix of its bars, wherever the work is interrupted.
+Zones with their events are written by `store.zones`, signals by `store.signals`.
 
     claim_engine(conn, engine, at=now)
+    rewind(conn, key, start)
     replace_window(conn, "indicators", key, start=start, end=end, frame=out.indicators)
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, LiteralString, get_args
 
 import polars as pl
 import psycopg
@@ -22,19 +25,43 @@ from psycopg.types.json import Jsonb
 
 from contracts import SeriesKey
 from store.connections import translated
-from store.copying import copy_binary, read_arrays
-from store.errors import EngineMismatch, FrameRejected
+from store.copying import copy_binary, copy_shortest
+from store.errors import EngineMismatch
+from store.frames import SCHEMAS, AnalysisTable, check_frame
+from store.signals import read_signals
+from store.snapshots import drop_from
+from store.windows import allow_any_decompression, forget_since, read_frame, rows_known, series_params
+from store.zones import rewind_zones
 
-AnalysisTable = Literal["indicators", "regimes"]
+__all__ = [
+    "COLUMNS",
+    "AnalysisTable",
+    "Engine",
+    "WindowTable",
+    "claim_engine",
+    "read_indicators",
+    "read_regimes",
+    "read_rows",
+    "replace_window",
+    "require_engine",
+    "rewind",
+]
 
-_KEY: Final = ("venue", "symbol", "tf", "ts")
-COLUMNS: Final[dict[AnalysisTable, tuple[str, ...]]] = {
-    "indicators": (
-        *_KEY,
-        *("ema20", "ema50", "ema200", "rsi14", "macd", "macd_signal", "macd_hist", "atr14", "adx14"),
-        *("bb_mid", "bb_upper", "bb_lower", "vwap", "vwma20", "natr", "natr_rank", "bbw_rank"),
-    ),
-    "regimes": (*_KEY, "regime", "vol_state"),
+# The tables whose rows stand for themselves: a window of them can be replaced.
+WindowTable = Literal["indicators", "regimes", "swings", "smc_events", "liquidity_events"]
+_WINDOW_TABLES: Final[tuple[WindowTable, ...]] = get_args(WindowTable)
+
+COLUMNS: Final[Mapping[AnalysisTable, tuple[str, ...]]] = {
+    table: tuple(schema.names()) for table, schema in SCHEMAS.items()
+}
+# Prices the engine passed through are NUMERIC there, and take the way of exact text.
+_WITH_PRICES: Final = frozenset({"swings", "smc_events", "liquidity_events"})
+_ORDERS: Final[Mapping[str, LiteralString]] = {
+    "swings": "ts, kind",  # HIGH, LOW
+    "liquidity_events": "ts, kind IN ('EQL', 'SWEEP_LOW')",
+    "zone_events": "ts, created_ts, parent_created_ts NULLS FIRST, kind",
+    "zones": "created_ts, kind",  # FVG, OB: the order of their creation within a bar
+    "inversions": "created_ts, parent_created_ts, kind DESC",  # likewise of their parents'
 }
 _ENGINE_LOCK: Final = 7_146_510_003  # any number, the same in every release
 
@@ -82,6 +109,7 @@ def claim_engine(conn: psycopg.Connection, engine: Engine, *, at: datetime, reco
             )
             raise EngineMismatch(msg)
         if owner is not None:
+            allow_any_decompression(conn)
             for table in COLUMNS:
                 conn.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier("analysis", table)))
         conn.execute(
@@ -115,9 +143,30 @@ def _owner(conn: psycopg.Connection) -> tuple[str, int] | None:
     ).fetchone()
 
 
+def rewind(conn: psycopg.Connection, key: SeriesKey, start: datetime) -> None:
+    """Forget what was known of a series from the bar that opens at `start` on: its rows in every table, its snapshots.
+
+    Zones that lived then go back to the state they had before that bar. What is left is what an engine that has read
+    the bars before `start`, and no other, has written.
+
+    Args:
+        conn: A connection; where it is in no transaction, this is one.
+        key: The series.
+        start: Open time of the first bar that will be computed again.
+    """
+    at = key.tf.known_at(start)
+    with translated("rewind the analysis", key=key), conn.transaction():
+        allow_any_decompression(conn)
+        for table in _WINDOW_TABLES:
+            forget_since(conn, table, key, at)
+        forget_since(conn, "signals_raw", key, at)
+        rewind_zones(conn, key, at)
+        drop_from(conn, key, at)
+
+
 def replace_window(
     conn: psycopg.Connection,
-    table: AnalysisTable,
+    table: WindowTable,
     key: SeriesKey,
     *,
     start: datetime,
@@ -141,79 +190,39 @@ def replace_window(
         FrameRejected: Other columns, another series, a row outside the window, or NaN; nothing was changed.
     """
     ts_start, ts_end = key.tf.known_at(start), key.tf.known_at(end)
-    _check(table, key, frame, ts_start=ts_start, ts_end=ts_end)
+    check_frame(table, key, frame, ts_start=ts_start, ts_end=ts_end)
     with translated(f"replace {table}", key=key), conn.transaction():
+        allow_any_decompression(conn)
         deleted = conn.execute(
-            sql.SQL("DELETE FROM {} WHERE venue = %s AND symbol = %s AND tf = %s AND ts >= %s AND ts < %s").format(
-                sql.Identifier("analysis", table)
-            ),
-            [key.venue, key.symbol, str(key.tf), ts_start, ts_end],
+            sql.SQL("DELETE {}").format(rows_known(table)), series_params(key, start=ts_start, end=ts_end)
         ).rowcount
-        copy_binary(conn, ("analysis", table), frame)
+        copy = copy_shortest if table in _WITH_PRICES else copy_binary
+        copy(conn, ("analysis", table), frame)
         return deleted
 
 
+def read_rows(
+    conn: psycopg.Connection, table: AnalysisTable, key: SeriesKey, start: datetime, end: datetime
+) -> pl.DataFrame:
+    """The rows of the bars that open in [start, end), in the engine's own frame (`store.frames.SCHEMAS`) and order.
+
+    Zones and inversions are those created at these bars, in their last state. Zone events of one bar come by age of
+    their zones, signals of one bar by agent.
+    """
+    if table == "signals_raw":
+        return read_signals(conn, key, start, end)
+    order = sql.SQL(_ORDERS.get(table, "ts"))
+    source = sql.SQL("SELECT * {} ORDER BY {}").format(rows_known(table), order)
+    params = series_params(key, start=key.tf.known_at(start), end=key.tf.known_at(end))
+    return read_frame(conn, table, key, source, params)
+
+
 def read_indicators(conn: psycopg.Connection, key: SeriesKey, start: datetime, end: datetime) -> pl.DataFrame:
-    """The indicators of the bars that open in [start, end): `ts` and one Float64 column each, null = not defined."""
-    values = COLUMNS["indicators"][len(_KEY) :]
-    columns = [
-        sql.Identifier("ts"),
-        *(sql.SQL("coalesce({}, 'NaN')").format(sql.Identifier(name)) for name in values),
-    ]
-    with translated("read indicators", key=key):
-        arrays = read_arrays(conn, columns, _window("indicators"), _params(key, start, end))
-    ts = pl.Series("ts", arrays[0]).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
-    return pl.DataFrame(
-        [ts, *(pl.Series(name, array).fill_nan(None) for name, array in zip(values, arrays[1:], strict=True))]
-    )
+    """The indicators of the bars that open in [start, end): `ts` and a column each, null = not defined."""
+    return read_rows(conn, "indicators", key, start, end).drop("venue", "symbol", "tf")
 
 
 def read_regimes(conn: psycopg.Connection, key: SeriesKey, start: datetime, end: datetime) -> pl.DataFrame:
-    """The regimes of the bars that open in [start, end): `ts`, `regime`, `vol_state`."""
-    with translated("read regimes", key=key):
-        rows = conn.execute(
-            sql.SQL("SELECT ts, regime, vol_state FROM ({}) AS ordered").format(_window("regimes")),
-            _params(key, start, end),
-            prepare=False,
-        ).fetchall()
-    schema = {"ts": pl.Datetime("us", "UTC"), "regime": pl.String(), "vol_state": pl.String()}
-    return pl.DataFrame(rows, schema=schema, orient="row")
-
-
-def _window(table: AnalysisTable) -> sql.Composed:
-    return sql.SQL(
-        "SELECT * FROM {} WHERE venue = %(venue)s AND symbol = %(symbol)s AND tf = %(tf)s "
-        "AND ts >= %(start)s AND ts < %(end)s ORDER BY ts"
-    ).format(sql.Identifier("analysis", table))
-
-
-def _params(key: SeriesKey, start: datetime, end: datetime) -> dict[str, Any]:
-    return {
-        "venue": key.venue,
-        "symbol": key.symbol,
-        "tf": str(key.tf),
-        "start": key.tf.known_at(start),
-        "end": key.tf.known_at(end),
-    }
-
-
-def _check(table: AnalysisTable, key: SeriesKey, frame: pl.DataFrame, *, ts_start: datetime, ts_end: datetime) -> None:
-    if sorted(frame.columns) != sorted(COLUMNS[table]):
-        msg = f"{table} of {key} came with the columns {frame.columns}: the table has {list(COLUMNS[table])}"
-        raise FrameRejected(msg)
-    if frame.is_empty():
-        return
-    foreign = frame.filter(
-        (pl.col("venue") != key.venue) | (pl.col("symbol") != key.symbol) | (pl.col("tf") != str(key.tf))
-    )
-    if not foreign.is_empty():
-        msg = f"{table} of {key} came with {foreign.height} rows of another series, the first {foreign.row(0)[:4]}"
-        raise FrameRejected(msg)
-    outside = frame.filter((pl.col("ts") < ts_start) | (pl.col("ts") >= ts_end))
-    if not outside.is_empty():
-        msg = (
-            f"{table} of {key}: {outside.height} rows lie outside the window, the first at "
-            f"{outside['ts'][0].isoformat()}; ts of its bars is from {ts_start.isoformat()} to before "
-            f"{ts_end.isoformat()}"
-        )
-        raise FrameRejected(msg)
+    """The regimes of the bars that open in [start, end): `ts`, and `regime` and `vol_state` as text."""
+    rows = read_rows(conn, "regimes", key, start, end)
+    return rows.select("ts", pl.col("regime", "vol_state").cast(pl.String))

@@ -20,13 +20,21 @@ def run_file(name: str) -> None:
     op.get_bind().exec_driver_sql(statements)
 
 
-def make_hypertable(table: str, *, time_column: str, chunk: str, compress_after: str | None = None) -> None:
+def make_hypertable(
+    table: str,
+    *,
+    time_column: str,
+    chunk: str,
+    order_by: tuple[str, ...] = (),
+    compress_after: str | None = None,
+) -> None:
     """Turn an empty table into a hypertable, columnar by series; do nothing on a server without TimescaleDB.
 
     Args:
-        table: `schema.table`, keyed by venue, symbol, tf and `time_column`.
-        time_column: The column chunks are cut by.
+        table: `schema.table`, keyed by venue, symbol, tf, `time_column` and `order_by`.
+        time_column: The column chunks are cut by, and compressed rows are ordered by first.
         chunk: Interval of one chunk.
+        order_by: The other columns of its key.
         compress_after: Age at which a job compresses a chunk; None = whoever verified the rows compresses them.
     """
     bind = op.get_bind()
@@ -41,9 +49,10 @@ def make_hypertable(table: str, *, time_column: str, chunk: str, compress_after:
     )
     quote = bind.dialect.identifier_preparer.quote
     relation = ".".join(quote(part) for part in table.split("."))
+    order = ", ".join(quote(column) for column in (time_column, *order_by))
     bind.exec_driver_sql(
         f"ALTER TABLE {relation} SET (timescaledb.compress, "
-        f"timescaledb.compress_segmentby = 'venue, symbol, tf', timescaledb.compress_orderby = '{quote(time_column)}')"
+        f"timescaledb.compress_segmentby = 'venue, symbol, tf', timescaledb.compress_orderby = '{order}')"
     )
     if compress_after is not None:
         bind.execute(

@@ -1,6 +1,8 @@
 import math
 import struct
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import polars as pl
@@ -8,30 +10,35 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+from psycopg import sql
 
 from contracts import SeriesKey
 from store.analysis import (
     COLUMNS,
-    AnalysisTable,
     Engine,
+    WindowTable,
     claim_engine,
     read_indicators,
     read_regimes,
+    read_rows,
     replace_window,
+    rewind,
 )
 from store.connections import connect
 from store.errors import EngineMismatch, FrameRejected
+from store.frames import SCHEMAS
+from store.signals import replace_signals
+from store.snapshots import Snapshot, latest, write_snapshot
 from tests.databases import Database
-from tests.store.frames import KEY, SEEN, T0, minutes
+from tests.store.frames import KEY, SEEN, T0, breaks, liquidity, minutes, signals, swings, ts
+from tests.store.lives import history
+from tests.store.test_zones import assert_stored
+from tests.store.test_zones import write as write_zones
 
-VALUES = COLUMNS["indicators"][4:]
+REALS = [name for name in COLUMNS["indicators"][4:] if name != "trend"]
 ENGINE = Engine("a" * 64, 1, {"trend_adx": 25})
 OTHER = Engine("b" * 64, 1, {"trend_adx": 30})
-
-
-def ts(slot: int) -> datetime:
-    """The close boundary of the bar that opens `slot` minutes after T0."""
-    return T0 + minutes(slot + 1)
 
 
 def keyed(frame: pl.DataFrame, key: SeriesKey = KEY) -> pl.DataFrame:
@@ -42,12 +49,14 @@ def keyed(frame: pl.DataFrame, key: SeriesKey = KEY) -> pl.DataFrame:
 
 def indicators(slots: list[int], value: float | None = 1.5) -> pl.DataFrame:
     instants = pl.Series("ts", [ts(slot) for slot in slots], dtype=pl.Datetime("us", "UTC"))
-    return keyed(pl.DataFrame([instants, *(pl.Series(n, [value] * len(slots), dtype=pl.Float64) for n in VALUES)]))
+    trend = pl.Series("trend", [slot % 3 - 1 for slot in slots], dtype=pl.Int16)
+    reals = [pl.Series(name, [value] * len(slots), dtype=pl.Float64) for name in REALS]
+    return keyed(pl.DataFrame([instants, trend, *reals]))
 
 
 def regimes(slots: list[int]) -> pl.DataFrame:
-    names = pl.Enum(["SHOCK", "TREND", "RANGE"])
-    states = pl.Enum(["SHOCK", "CHOP", "OK"])
+    names = pl.Enum(["RANGE", "TREND", "SHOCK"])
+    states = pl.Enum(["OK", "CHOP", "SHOCK"])
     rows = {
         "ts": pl.Series([ts(slot) for slot in slots], dtype=pl.Datetime("us", "UTC")),
         "regime": pl.Series([["SHOCK", "TREND", "RANGE", "RANGE"][slot % 4] for slot in slots], dtype=names),
@@ -68,20 +77,20 @@ any_bits = st.integers(0, 2**64 - 1).map(lambda bits: struct.unpack("<d", struct
 number = any_bits.filter(lambda value: not math.isnan(value))
 
 
-@given(columns=st.lists(st.lists(st.none() | number, min_size=4, max_size=4), min_size=17, max_size=17))
+@given(columns=st.lists(st.lists(st.none() | number, min_size=4, max_size=4), min_size=len(REALS), max_size=len(REALS)))
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_float_comes_back_with_the_same_bits_and_null_as_null(
     conn: psycopg.Connection, columns: list[list[float | None]]
 ) -> None:
     frame = indicators([0, 1, 2, 3]).with_columns(
-        pl.Series(name, values, dtype=pl.Float64) for name, values in zip(VALUES, columns, strict=True)
+        pl.Series(name, values, dtype=pl.Float64) for name, values in zip(REALS, columns, strict=True)
     )
     write(conn, frame)
     back = read(conn)
     assert back["ts"].to_list() == [ts(slot) for slot in range(4)]
 
     def bits(rows: pl.DataFrame) -> list[tuple[Any, ...]]:
-        return [tuple(None if v is None else struct.pack("<d", v) for v in row) for row in rows.select(VALUES).rows()]
+        return [tuple(None if v is None else struct.pack("<d", v) for v in row) for row in rows.select(REALS).rows()]
 
     assert bits(back) == bits(frame)
 
@@ -98,6 +107,14 @@ def test_an_empty_frame_empties_the_window(conn: psycopg.Connection) -> None:
     write(conn, indicators([0, 1]))
     assert write(conn, indicators([]), start=1, end=2) == 1
     assert read(conn)["ts"].to_list() == [ts(0)]
+
+
+def test_a_row_of_the_engine_that_knew_no_structure_has_no_trend(conn: psycopg.Connection) -> None:
+    conn.execute(
+        "INSERT INTO analysis.indicators (venue, symbol, tf, ts, ema20) VALUES (%s, %s, %s, %s, 1.5)",
+        [KEY.venue, KEY.symbol, str(KEY.tf), ts(0)],
+    )
+    assert read(conn).select("ema20", "trend", "range_pos").rows() == [(1.5, None, None)]
 
 
 def test_regimes_keep_their_labels(conn: psycopg.Connection) -> None:
@@ -117,17 +134,87 @@ def test_regimes_keep_their_labels(conn: psycopg.Connection) -> None:
         ("indicators", indicators([-1]), "outside the window"),
         ("indicators", indicators([5]), "outside the window"),
         ("indicators", indicators([0, 1]).with_columns(natr=pl.Series([1.0, math.nan])), "'natr'.*NaN in row 1"),
-        ("indicators", indicators([0]).with_columns(pl.col("natr").cast(pl.Int64)), "not stored in bulk"),
+        ("indicators", indicators([0]).with_columns(pl.col("natr").cast(pl.Int64)), "column 'natr' came as Int64"),
+        ("swings", swings([0]).with_columns(price=pl.lit(math.inf)), "'price' of analysis.swings holds inf in row 0"),
+        ("swings", swings([0]).with_columns(price=pl.lit(0.0)), "price_is_positive"),
+        ("swings", swings([0, 1]).with_columns(label=pl.lit("LL")), "label_of_kind"),
+        ("smc_events", breaks([0]).with_columns(ref_ts=pl.col("ts")), "after_its_reference"),
         ("indicators", indicators([0, 0]), "duplicate key"),
     ],
 )
 def test_a_frame_that_is_not_the_windows_is_rejected_and_the_old_rows_stay(
-    conn: psycopg.Connection, table: AnalysisTable, frame: pl.DataFrame, story: str
+    conn: psycopg.Connection, table: WindowTable, frame: pl.DataFrame, story: str
 ) -> None:
     write(conn, indicators([2]), start=0, end=5)
     with pytest.raises(FrameRejected, match=story):
         replace_window(conn, table, KEY, start=T0, end=T0 + minutes(5), frame=frame)
     assert read(conn)["ts"].to_list() == [ts(2)]
+
+
+FRAMES: dict[WindowTable, Callable[[list[int]], pl.DataFrame]] = {
+    "indicators": indicators,
+    "regimes": regimes,
+    "swings": swings,
+    "smc_events": breaks,
+    "liquidity_events": liquidity,
+}
+
+
+def fill(conn: psycopg.Connection, slots: list[int], *, start: int = 0, end: int = 100) -> None:
+    for table, frame in FRAMES.items():
+        replace_window(conn, table, KEY, start=T0 + minutes(start), end=T0 + minutes(end), frame=frame(slots))
+
+
+def test_every_table_gives_back_the_engines_own_frame(conn: psycopg.Connection) -> None:
+    fill(conn, list(range(8)))
+    for table, frame in FRAMES.items():
+        back = read_rows(conn, table, KEY, T0, T0 + minutes(100))
+        assert back.schema == SCHEMAS[table]
+        assert_frame_equal(back, frame(list(range(8))).select(COLUMNS[table]), check_exact=True)
+        assert read_rows(conn, table, KEY, T0 + minutes(8), T0 + minutes(9)).schema == SCHEMAS[table]
+
+
+def test_a_window_of_every_table_is_replaced_and_its_neighbours_stay(conn: psycopg.Connection) -> None:
+    fill(conn, list(range(8)))
+    fill(conn, [3], start=2, end=5)
+    for table in FRAMES:
+        known = read_rows(conn, table, KEY, T0, T0 + minutes(100))["ts"].unique(maintain_order=True)
+        assert known.to_list() == [ts(slot) for slot in (0, 1, 3, 5, 6, 7)], table
+
+
+positive = st.floats(min_value=1e-30, max_value=1e30)
+
+
+@given(prices=st.lists(positive | positive.map(lambda x: float(f"{x:.3g}")), min_size=4, max_size=4))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_price_is_stored_as_the_decimal_it_was_and_read_with_the_same_bits(
+    conn: psycopg.Connection, prices: list[float]
+) -> None:
+    frame = swings([0, 1, 2, 3]).with_columns(price=pl.Series(prices))
+    replace_window(conn, "swings", KEY, start=T0, end=T0 + minutes(4), frame=frame)
+    stored = [row[0] for row in conn.execute("SELECT price FROM analysis.swings ORDER BY ts").fetchall()]
+    assert stored == [Decimal(repr(price)) for price in prices]
+    back = read_rows(conn, "swings", KEY, T0, T0 + minutes(4))["price"].to_list()
+    assert [struct.pack("<d", price) for price in back] == [struct.pack("<d", price) for price in prices]
+
+
+def test_rewound_from_any_bar_a_series_holds_a_prefix_of_its_rows(conn: psycopg.Connection) -> None:
+    told = history([9] * 40)
+    end = T0 + minutes(40)
+    fill(conn, list(range(40)), end=40)
+    replace_signals(conn, KEY, agents=["retest"], start=T0, end=end, frame=signals([5, 19, 20, 30]))
+    replace_signals(conn, KEY, agents=["bot"], start=T0, end=end, frame=signals([19, 20], agent="bot"))
+    write_zones(conn, told, 0, 40)
+    for slot in (19, 20, 39):
+        write_snapshot(conn, Snapshot(KEY, ts(slot), ENGINE.params_hash, 1, "c" * 64, b"state"))
+    rewind(conn, KEY, T0 + minutes(20))
+    for table in FRAMES:
+        assert read_rows(conn, table, KEY, T0, end)["ts"].max() == ts(19), table
+    assert_stored(conn, told, 20)
+    assert read_rows(conn, "signals_raw", KEY, T0, end)["ts"].to_list() == [ts(5), ts(19), ts(19)]
+    left = latest(conn, KEY, params_hash=ENGINE.params_hash, engine_version=1, until=end + minutes(9))
+    assert left is not None
+    assert left.ts == ts(19)
 
 
 def test_ts_of_a_longer_timeframe_is_its_own_close_boundary(conn: psycopg.Connection) -> None:
@@ -148,12 +235,17 @@ def test_the_first_engine_takes_the_tables_and_keeps_them(conn: psycopg.Connecti
 @pytest.mark.parametrize("other", [OTHER, Engine(ENGINE.params_hash, 2, ENGINE.params)])
 def test_another_engine_is_refused_until_a_recompute_is_asked_for(conn: psycopg.Connection, other: Engine) -> None:
     claim_engine(conn, ENGINE, at=SEEN)
-    write(conn, indicators([0]))
+    fill(conn, [0])
+    replace_signals(conn, KEY, agents=["retest"], start=T0, end=T0 + minutes(1), frame=signals([0]))
+    write_zones(conn, history([1] * 9), 0, 9)
     with pytest.raises(EngineMismatch, match="ask for a recompute"):
         claim_engine(conn, other, at=SEEN + minutes(1))
     assert read(conn).height == 1
     assert claim_engine(conn, other, at=SEEN + minutes(2), recompute=True)
     assert read(conn).is_empty()  # no query may mix two engines
+    for table in COLUMNS:
+        count = sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier("analysis", table))
+        assert conn.execute(count).fetchone() == (0,), table
     with pytest.raises(EngineMismatch):
         claim_engine(conn, ENGINE, at=SEEN + minutes(3))
     assert claim_engine(conn, ENGINE, at=SEEN + minutes(4), recompute=True)

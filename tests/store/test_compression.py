@@ -7,13 +7,17 @@ import psycopg
 import pytest
 
 from contracts.candles import digest
-from store.analysis import replace_window
+from store.analysis import read_rows, replace_window, rewind
 from store.candle_reads import missing_ranges, read_candles, stored_digest
 from store.candles import MergeCounts, merge_candles
 from store.connections import connect
+from store.signals import read_signals, replace_signals
+from store.zones import zones_as_of
 from tests.databases import Database
-from tests.store.frames import KEY, SEEN, T0, candles, minutes
+from tests.store.frames import KEY, SEEN, T0, candles, minutes, signals, swings, ts
+from tests.store.lives import history
 from tests.store.test_analysis import indicators, regimes
+from tests.store.test_zones import assert_stored, write
 
 
 @pytest.fixture
@@ -57,3 +61,36 @@ def test_a_window_of_compressed_analysis_is_replaced(conn: psycopg.Connection, a
     assert replace_window(conn, "indicators", KEY, frame=indicators([0, 1], value=2.5), **window) == 4
     rows = conn.execute("SELECT ema20 FROM analysis.indicators ORDER BY ts").fetchall()
     assert rows == [(2.5,), (2.5,)]
+
+
+def test_compressed_zones_are_rewound_and_written_again(conn: psycopg.Connection, admin: psycopg.Connection) -> None:
+    before, after = history([1] * 40), history([1] * 15 + [2] * 25)
+    write(conn, before, 0, 40)
+    for table in ("zone_events", "zones", "inversions"):
+        compress(admin, f"analysis.{table}")
+    assert_stored(conn, before, 40)
+    assert zones_as_of(conn, KEY, ts(14)).equals(before.frames(0, 15)["zones"])
+    write(conn, after, 15, 30)
+    assert_stored(conn, after, 30)
+    write(conn, after, 30, 40)
+    assert_stored(conn, after, 40)
+
+
+def test_compressed_signals_and_swings_are_replaced_and_rewound(
+    conn: psycopg.Connection, admin: psycopg.Connection
+) -> None:
+    window = {"start": T0, "end": T0 + minutes(9)}
+    replace_signals(conn, KEY, agents=["retest"], frame=signals([1, 5]), **window)
+    replace_signals(conn, KEY, agents=["bot"], frame=signals([1, 5], agent="bot"), **window)
+    replace_window(conn, "swings", KEY, frame=swings([1, 5]), **window)
+    compress(admin, "analysis.signals_raw")
+    compress(admin, "analysis.swings")
+    assert replace_signals(conn, KEY, agents=["bot"], frame=signals([5, 6], agent="bot"), **window) == 2
+    assert replace_window(conn, "swings", KEY, frame=swings([1, 5, 6]), **window) == 2
+    rewind(conn, KEY, T0 + minutes(6))
+    assert read_signals(conn, KEY, **window).select("ts", "agent").rows() == [
+        (ts(1), "retest"),
+        (ts(5), "bot"),
+        (ts(5), "retest"),
+    ]
+    assert read_rows(conn, "swings", KEY, **window)["ts"].to_list() == [ts(1), ts(5)]

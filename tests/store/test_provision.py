@@ -17,7 +17,20 @@ from store.roles import BATCH, DAGSTER, OWNER, ROLES
 from tests.databases import Database, Server
 
 TABLES = {
-    "analysis": {"engine_snapshots", "engines", "indicators", "regimes"},
+    "analysis": {
+        "bot_quarantine",
+        "engine_snapshots",
+        "engines",
+        "indicators",
+        "inversions",
+        "liquidity_events",
+        "regimes",
+        "signals_raw",
+        "smc_events",
+        "swings",
+        "zone_events",
+        "zones",
+    },
     "market": {
         "archive_files",
         "candle_digests",
@@ -62,6 +75,22 @@ def test_every_table_exists_belongs_to_the_owner_and_is_described(database: Data
     assert tables == TABLES
 
 
+def test_every_column_of_the_analysis_tables_that_needs_words_has_them(database: Database) -> None:
+    with connect(database.admin_dsn) as conn:
+        silent = conn.execute(
+            """
+            SELECT c.relname || '.' || a.attname
+            FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+            WHERE c.relnamespace = 'analysis'::regnamespace AND c.relkind = 'r' AND a.attnum > 0
+              AND col_description(c.oid, a.attnum) IS NULL
+            """
+        ).fetchall()
+    # Said once for the whole schema or family: series key, ts, and the siblings of a column that speaks for them.
+    understood = {"venue", "symbol", "tf", "ts", "ema50", "ema200", "bb_upper", "bb_lower", "price_lo", "price_hi"}
+    understood |= {"side_hint", "zone_created_ts", "params", "chain", "engine_version", "params_hash"}
+    assert {column for (column,) in silent if column.partition(".")[2] not in understood} == set()
+
+
 def test_time_series_are_hypertables_with_compression_exactly_where_the_server_can(database: Database) -> None:
     with connect(database.admin_dsn) as conn:
         available = conn.execute("SELECT 1 FROM pg_available_extensions WHERE name = 'timescaledb'").fetchone()
@@ -77,7 +106,8 @@ def test_time_series_are_hypertables_with_compression_exactly_where_the_server_c
             "SELECT hypertable_name, config->>'compress_after' FROM timescaledb_information.jobs "
             "WHERE proc_name = 'policy_compression'"
         ).fetchall()
-    names = ("market.candles", "market.candle_revisions", "analysis.indicators", "analysis.regimes")
+    plain = {"bot_quarantine", "engine_snapshots", "engines"}
+    names = {"market.candles", "market.candle_revisions"} | {f"analysis.{t}" for t in TABLES["analysis"] - plain}
     assert dict(hypertables) == dict.fromkeys(names, True)
     assert policies == [("candles", "45 days")]
 

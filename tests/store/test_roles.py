@@ -23,6 +23,14 @@ market.exchange_rules      si   s     s  s  s
 analysis.engines           siu  s     -  s  s
 analysis.indicators        sid  -     -  s  s
 analysis.regimes           sid  -     -  s  s
+analysis.swings            sid  -     -  s  s
+analysis.smc_events        sid  -     -  s  s
+analysis.liquidity_events  sid  -     -  s  s
+analysis.zone_events       sid  -     -  s  s
+analysis.zones             siud -     -  s  s
+analysis.inversions        siud -     -  s  s
+analysis.signals_raw       sid  -     -  s  s
+analysis.bot_quarantine    siu  -     -  s  s
 analysis.engine_snapshots  siud s     -  -  s
 ops.alembic_version        s    s     s  s  -
 """
