@@ -225,7 +225,13 @@ def _ratios(
 
 @formula
 def _bands(
-    close: NDArray[Any], volume: NDArray[Any], width: NDArray[Any], out: NDArray[Any], start: int, size: int
+    close: NDArray[Any],
+    volume: NDArray[Any],
+    width: NDArray[Any],
+    out: NDArray[Any],
+    sum_volume: NDArray[Any],
+    start: int,
+    size: int,
 ) -> None:
     """Bollinger bands, their width, and vwma: sums over 20 bars, oldest first, several bars at a time."""
     mid, upper, lower, vwma = (
@@ -257,6 +263,7 @@ def _bands(
             value += close[begin + j] * volume[begin + j]
             traded += volume[begin + j]
         vwma[i] = mid[i] if traded == 0.0 else value / traded
+        sum_volume[i] = traded
 
 
 @formula
@@ -318,7 +325,17 @@ def _blank_all(out: NDArray[Any], start: int, end: int, first: int) -> None:
 
 @kernel(
     types.void(
-        numba.from_dtype(FEATURES)[::1], instants, reals, reals, reals, reals, matrix, types.int64, scratch, counts
+        numba.from_dtype(FEATURES)[::1],
+        instants,
+        reals,
+        reals,
+        reals,
+        reals,
+        matrix,
+        types.int64,
+        scratch,
+        scratch,
+        counts,
     ),
 )
 def features(
@@ -331,6 +348,7 @@ def features(
     out: NDArray[np.float64],
     at: int,
     true_range: NDArray[np.float64],
+    sum_volume: NDArray[np.float64],
     undefined: NDArray[np.int64],
 ) -> None:
     """Append bars to a series and write their features.
@@ -346,6 +364,7 @@ def features(
         out: Shape (`COLUMNS` or more, `at` + bars or more), written from column `at` on. NaN where undefined.
         at: Where in `out` the first of these bars stands.
         true_range: One a bar, written, for the sections that follow; high − low at bar 0, where it is not defined.
+        sum_volume: One a bar, written likewise: of the last 20 bars, oldest first; NaN while there are fewer.
         undefined: One a feature; the number of NaN written is added.
     """
     s = state[0]
@@ -368,7 +387,7 @@ def features(
         _averages(s, c, own, true_range[block:stop], out, start, size)
         _vwap(s, open_time[block : stop + LEAD], v, own, out[VWAP, start:end])
         _ratios(own, c, past[_NATR], out, start, size)
-        _bands(c, v, past[_BBW], out, start, size)
+        _bands(c, v, past[_BBW], out, sum_volume[block:stop], start, size)
         _rank(past[_NATR], out[NATR_RANK, start:end])
         _rank(past[_BBW], out[BBW_RANK, start:end])
         _blank_all(out, start, end, s.bars)

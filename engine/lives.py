@@ -233,20 +233,32 @@ def lives(  # noqa: C901 - the rules of one bar in their order; to hand an array
     sizes[0], sizes[1] = count, size
 
 
-@kernel(types.void(_events, _events, _events))
-def merge_events(zones: NDArray[np.void], inversions: NDArray[np.void], merged: NDArray[np.void]) -> None:
+@formula
+def _copy(event: Record, log: NDArray[Any], place: int) -> None:
+    """Write an event to a column of the log, in the order of `engine.rows.LOGGED`."""
+    log[0, place] = event.ts
+    log[1, place] = event.event
+    log[2, place] = event.kind
+    log[3, place] = event.created_ts
+    log[4, place] = event.parent_ts
+    log[5, place] = event.touches
+
+
+@kernel(types.void(_events, _events, types.Array(_int, 2, "C"), _int))
+def merge_events(zones: NDArray[np.void], inversions: NDArray[np.void], log: NDArray[np.int64], at: int) -> None:
     """Put the events of zones and inversions in one order: by bar, within a bar those of zones first.
 
     Args:
         zones: Events of zones, in order.
         inversions: Events of inversions, in order.
-        merged: Written: all of them.
+        log: Written from column `at` on: a row for each field of `engine.rows.LOGGED`.
+        at: Where the first of these events stands.
     """
     j = 0
     for i in range(zones.size):
         while j < inversions.size and inversions[j].bar < zones[i].bar:
-            merged[i + j] = inversions[j]
+            _copy(inversions[j], log, at + i + j)
             j += 1
-        merged[i + j] = zones[i]
+        _copy(zones[i], log, at + i + j)
     for k in range(j, inversions.size):
-        merged[zones.size + k] = inversions[k]
+        _copy(inversions[k], log, at + zones.size + k)

@@ -45,51 +45,20 @@ def _remember(s: Record, event: Record) -> None:
 
 
 @formula
-def _best_entered(
-    s: Record,
-    zones: NDArray[Any],
-    known: int,
-    entered: NDArray[Any],
-    ts: int,
-    highest: float,
-    lowest: float,
-) -> int:
-    """Enter the zones of the setup that the bar comes to, and choose among all entered ones.
+def _in_play(s: Record, zone: Record, ts: int) -> bool:
+    """Whether a zone of the setup's side is still active at the end of the bar."""
+    active: bool = zone.side == s.side and (zone.ended_ts == _NEVER or zone.ended_ts > ts)
+    return active
 
-    Args:
-        s: The `RETEST` record.
-        zones: Zones, oldest first.
-        known: How many of them were made before this bar.
-        entered: For each zone the bar of the setup that entered it.
-        ts: Instant of the bar.
-        highest: The bar's high, plus the tolerance.
-        lowest: The bar's low, minus the tolerance.
 
-    Returns:
-        Index of the strongest, then newest, then FVG before OB; `_NONE` where none is entered.
-    """
-    best = _NONE
-    for i in range(known - 1, -1, -1):
-        zone = zones[i]
-        if zone.created < s.since:
-            break
-        if zone.side != s.side or (zone.ended_ts != _NEVER and zone.ended_ts <= ts):
-            continue
-        if lowest <= zone.price_hi and highest >= zone.price_lo:
-            entered[i] = s.opened
-        if entered[i] != s.opened:
-            continue
-        if (
-            best == _NONE
-            or zone.strength > zones[best].strength
-            or (
-                zone.strength == zones[best].strength
-                and zone.created == zones[best].created
-                and zone.kind > zones[best].kind
-            )
-        ):
-            best = i
-    return best
+@formula
+def _better(zone: Record, best: Record) -> bool:
+    """Stronger, or as strong and newer, or of the same bar and a FVG; `zone` is never the newer one of the two."""
+    if zone.strength != best.strength:
+        stronger: bool = zone.strength > best.strength
+        return stronger
+    beside: bool = zone.created == best.created and zone.kind > best.kind
+    return beside
 
 
 @formula
@@ -189,7 +158,7 @@ def _keep_entered(s: Record, entered_ids: NDArray[Any], zones: NDArray[Any], ent
         numba.from_dtype(SIGNAL)[::1],
     )
 )
-def retest(
+def retest(  # noqa: C901 - the rules of one bar in their order; to hand an array on costs two atomic additions
     state: NDArray[np.void],
     entered_ids: NDArray[np.int64],
     open_time: NDArray[np.int64],
@@ -258,7 +227,17 @@ def retest(
             seen += 1
         if _live_on(s, t, window, event_side) and atr14[i] >= 0.0:
             ts, tol = open_time[i] + step, tolerance * atr14[i]
-            best = _best_entered(s, zones, known, entered, ts, high[i] + tol, low[i] - tol)
+            highest, lowest = high[i] + tol, low[i] - tol
+            best = _NONE
+            k = known - 1
+            while k >= 0 and zones[k].created >= s.since:
+                zone = zones[k]
+                if _in_play(s, zone, ts):
+                    if lowest <= zone.price_hi and highest >= zone.price_lo:
+                        entered[k] = s.opened
+                    if entered[k] == s.opened and (best == _NONE or _better(zone, zones[best])):
+                        best = k
+                k -= 1
             values = (ema200[i], rsi14[i], macd_hist[i])
             if best != _NONE and _known(s, values):
                 flags = _flags(s, (open_[i], close[i]), values, micro_bos[i])

@@ -21,7 +21,7 @@ from engine.liquidity import liquidity
 from engine.lives import RUNG, lives, merge_events
 from engine.regime import regimes
 from engine.retest import retest
-from engine.rows import BREAK, LIQUIDITY, SIGNAL, SWING, ZONE, ZONE_EVENT, Columns
+from engine.rows import BREAK, LIQUIDITY, LOGGED, SIGNAL, SWING, ZONE, ZONE_EVENT, Columns
 from engine.state import LEAD
 from engine.structure import breaks
 from engine.swings import pivots, zigzag
@@ -54,7 +54,7 @@ class Found:
         swings: `SWING` rows.
         breaks: `BREAK` rows.
         liquidity: `LIQUIDITY` rows.
-        zone_events: `ZONE_EVENT` rows of zones and inversions.
+        zone_events: `LOGGED` rows: the events of zones and inversions.
         zones: `ZONE` rows as they were after each span in which the zone lived: the last of each id counts.
         inversions: The same of inversions.
         signals: `SIGNAL` rows.
@@ -69,7 +69,7 @@ class Found:
     swings: Columns = field(default_factory=lambda: Columns(SWING))
     breaks: Columns = field(default_factory=lambda: Columns(BREAK))
     liquidity: Columns = field(default_factory=lambda: Columns(LIQUIDITY))
-    zone_events: Columns = field(default_factory=lambda: Columns(ZONE_EVENT))
+    zone_events: Columns = field(default_factory=lambda: Columns(LOGGED))
     zones: Columns = field(default_factory=lambda: Columns(ZONE))
     inversions: Columns = field(default_factory=lambda: Columns(ZONE))
     signals: Columns = field(default_factory=lambda: Columns(SIGNAL))
@@ -98,6 +98,7 @@ class Room:
     def __init__(self, size: int, params: EngineParams) -> None:
         zones_made = params.max_zones + 2 * size  # a gap and an order block a bar
         self.true_range = np.empty(size)
+        self.sum_volume = np.empty(size)
         self.swings = np.empty(2 * size + 1, SWING)
         self.liquidity = np.empty(2 * size + 1, LIQUIDITY)
         self.breaks = np.empty(size + 1, BREAK)
@@ -105,7 +106,6 @@ class Room:
         self.inversions = np.empty(params.max_inversions + zones_made, ZONE)  # each zone may make one
         self.zone_events = np.empty(3 * self.zones.size, ZONE_EVENT)  # created, touched, ended
         self.inversion_events = np.empty(3 * self.inversions.size, ZONE_EVENT)
-        self.all_events = np.empty(self.zone_events.size + self.inversion_events.size, ZONE_EVENT)
         most = max(params.max_zones, params.max_inversions) + 1
         self.ladders = np.empty((2, most), RUNG)
         self.due = np.empty(most, np.int64)
@@ -184,6 +184,7 @@ def describe(span: Span, state: SeriesState, found: Found, room: Room, params: E
         values,
         span.start,
         true_range,
+        room.sum_volume[: span.size],
         found.undefined[:_RANGE_POS],
     )
     found.regime_rows += regimes(
@@ -295,7 +296,8 @@ class _Work:
             span.high,
             span.low,
             span.close,
-            span.volume,
+            span.volume[LEAD:],
+            room.sum_volume[: span.size],
             self._feature(ATR14),
             broken,
             self.first,
@@ -319,9 +321,9 @@ class _Work:
         )
         counts["active_inversions"] = room.sizes[0]
 
-        merge_events(events, inverted_events, room.all_events)
-        happened = room.all_events[: events.size + inverted_events.size]
-        self.found.zone_events.append(happened, share=self._share)
+        log = self.found.zone_events
+        at = log.extend(events.size + inverted_events.size, share=self._share)
+        merge_events(events, inverted_events, log.matrix, at)
         self.found.zones.append(zones, share=self._share)
         self.found.inversions.append(inverted, share=self._share)
         return zones

@@ -56,18 +56,22 @@ def _mark_highs(high: NDArray[Any], at: int, n: int, marks: NDArray[Any]) -> Non
         marks: Written: 1 or 0 a bar.
     """
     marks[:] = 1
+    own = high[at : at + marks.size]
     for j in range(1, n + 1):
+        before, after = high[at - j : at - j + marks.size], high[at + j : at + j + marks.size]
         for i in range(marks.size):
-            marks[i] &= np.int64(high[at + i] > high[at + i - j]) & np.int64(high[at + i] >= high[at + i + j])
+            marks[i] &= np.int64(own[i] > before[i]) & np.int64(own[i] >= after[i])
 
 
 @formula
 def _mark_lows(low: NDArray[Any], at: int, n: int, marks: NDArray[Any]) -> None:
     """The mirror image of `_mark_highs`."""
     marks[:] = 1
+    own = low[at : at + marks.size]
     for j in range(1, n + 1):
+        before, after = low[at - j : at - j + marks.size], low[at + j : at + j + marks.size]
         for i in range(marks.size):
-            marks[i] &= np.int64(low[at + i] < low[at + i - j]) & np.int64(low[at + i] <= low[at + i + j])
+            marks[i] &= np.int64(own[i] < before[i]) & np.int64(own[i] <= after[i])
 
 
 @kernel(

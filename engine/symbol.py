@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
     from engine.params import EngineParams
 
-_NO_SUB: Mapping[Timeframe | str, Timeframe | str] = {}
-_NO_BOTS: Mapping[Timeframe | str, bytes] = {}
+_NO_SUB: Mapping[str, str] = {}
+_NO_BOTS: Mapping[str, bytes] = {}
 
 
 class SymbolEngine:
@@ -59,9 +59,9 @@ class SymbolEngine:
         self,
         venue: str,
         symbol: str,
-        params: Mapping[Timeframe | str, EngineParams],
+        params: Mapping[str, EngineParams],
         *,
-        sub: Mapping[Timeframe | str, Timeframe | str] = _NO_SUB,
+        sub: Mapping[str, str] = _NO_SUB,
     ) -> None:
         series = {Timeframe(tf): params_of for tf, params_of in params.items()}
         wiring = _wiring(series, sub)
@@ -72,16 +72,16 @@ class SymbolEngine:
         }
 
     @property
-    def engines(self) -> Mapping[Timeframe, SeriesEngine]:
+    def engines(self) -> Mapping[str, SeriesEngine]:
         """The engine of each series, shortest timeframe first."""
-        return self._engines
+        return {str(tf): engine for tf, engine in self._engines.items()}
 
     @property
-    def sub(self) -> Mapping[Timeframe, Timeframe]:
+    def sub(self) -> Mapping[str, Timeframe]:
         """The sub-timeframe of each timeframe that has one."""
-        return self._sub
+        return {str(tf): of for tf, of in self._sub.items()}
 
-    def advance(self, bars: Mapping[Timeframe | str, pl.DataFrame]) -> dict[Timeframe, SeriesRows]:
+    def advance(self, bars: Mapping[str, pl.DataFrame]) -> dict[str, SeriesRows]:
         """Append closed bars to some or all of the series.
 
         Args:
@@ -121,7 +121,7 @@ class SymbolEngine:
             self._engines[tf].accept(state)
         return {tf: rows[tf] for tf in given}
 
-    def snapshots(self, *, bots: Mapping[Timeframe | str, bytes] = _NO_BOTS) -> dict[Timeframe, bytes]:
+    def snapshots(self, *, bots: Mapping[str, bytes] = _NO_BOTS) -> dict[str, bytes]:
         """A snapshot of every series, all of this moment.
 
         Args:
@@ -133,9 +133,9 @@ class SymbolEngine:
     @classmethod
     def restore(
         cls,
-        blobs: Mapping[Timeframe | str, bytes],
+        blobs: Mapping[str, bytes],
         *,
-        sub: Mapping[Timeframe | str, Timeframe | str] = _NO_SUB,
+        sub: Mapping[str, str] = _NO_SUB,
     ) -> Self:
         """The engine that continues exactly where `snapshots` were taken.
 
@@ -164,7 +164,7 @@ class SymbolEngine:
                 raise SnapshotRefused(msg)
             if engine.sub is not None:
                 _check_moment(engine, engines[Timeframe(engine.sub)])
-        made._engines = {tf: engines[tf] for tf in made.engines}
+        made._engines = {tf: engines[tf] for tf in made._engines}
         return made
 
     def _read(self, tf: Timeframe, given: Mapping[Timeframe, pl.DataFrame]) -> Bars:
@@ -190,9 +190,7 @@ class SymbolEngine:
 _NO_BARS = read_bars(pl.DataFrame(schema=BAR_SCHEMA))
 
 
-def _wiring(
-    series: Mapping[Timeframe, EngineParams], sub: Mapping[Timeframe | str, Timeframe | str]
-) -> dict[Timeframe, Timeframe]:
+def _wiring(series: Mapping[Timeframe, EngineParams], sub: Mapping[str, str]) -> dict[Timeframe, Timeframe]:
     wiring = {Timeframe(tf): Timeframe(of) for tf, of in sub.items()}
     for tf, of in wiring.items():
         missing = [name for name in (tf, of) if name not in series]

@@ -56,17 +56,12 @@ def _create(
 
 
 @formula
-def _volume_term(volume: NDArray[Any], at: int, t: int) -> int:
+def _volume_term(volume: float, sum_volume: float) -> int:
     """⌊min(volume / mean of the last 20, 2)⌋; 0 where that mean is undefined or 0."""
-    if t < _VOLUME_BARS - 1:
+    mean = sum_volume / _VOLUME_BARS
+    if not mean > 0.0:
         return 0
-    total = 0.0
-    for i in range(at - _VOLUME_BARS + 1, at + 1):
-        total += volume[i]
-    mean = total / _VOLUME_BARS
-    if mean == 0.0:
-        return 0
-    term: int = math.floor(min(volume[at] / mean, 2.0))
+    term: int = math.floor(min(volume / mean, 2.0))
     return term
 
 
@@ -113,7 +108,7 @@ def _origin(open_: NDArray[Any], close: NDArray[Any], at: int, furthest: int, si
 @kernel(
     _int(
         numba.from_dtype(ZONES)[::1],
-        *(instants, reals, reals, reals, reals, reals, reals),
+        *(instants, reals, reals, reals, reals, reals, reals, reals),
         *(numba.from_dtype(BREAK)[::1], _int, _int),
         *(types.float64, _int, _int),
         numba.from_dtype(ZONE)[::1],
@@ -127,6 +122,7 @@ def births(
     low: NDArray[np.float64],
     close: NDArray[np.float64],
     volume: NDArray[np.float64],
+    sum_volume: NDArray[np.float64],
     atr14: NDArray[np.float64],
     breaks: NDArray[np.void],
     first: int,
@@ -140,13 +136,14 @@ def births(
 
     Args:
         state: The `ZONES` record; advanced in place.
-        open_time: µs since the epoch: of the bars that precede these (`ob_lookback` and 19 at least) and then of
-            these; so are the next five. What precedes bar 0 is not read.
+        open_time: µs since the epoch: of the bars that precede these (`ob_lookback` and 2 at least) and then of
+            these; so are the next four. What precedes bar 0 is not read.
         open_: Prices in quote units.
         high: See `open_`.
         low: See `open_`.
         close: See `open_`.
-        volume: Base units.
+        volume: Base units; one a bar, as the next two.
+        sum_volume: Of the last 20 bars, oldest first; NaN while there are fewer.
         atr14: Feature of these bars; NaN where undefined.
         breaks: The `BREAK` rows of these bars, in order.
         first: Index t of the first of these bars.
@@ -179,7 +176,7 @@ def births(
             height = gap[1] - gap[0]
             if height >= fvg_min_atr * atr:
                 apart = t - (s.break_up if side > 0 else s.break_down)
-                strength = _strength(height / atr, _volume_term(volume, at, t), apart, confluence_bars)
+                strength = _strength(height / atr, _volume_term(volume[i], sum_volume[i]), apart, confluence_bars)
                 _create(rows[made], (s.made, _FVG, side), gap, born, (open_time[at - 1] + step, -1), strength)
                 _remember_gap(s, side, t)
                 s.made += 1
@@ -192,7 +189,7 @@ def births(
             if origin >= 0:
                 apart = t - (s.gap_demand if side > 0 else s.gap_supply)
                 moved = abs(close[at] - close[origin])
-                strength = _strength(moved / atr, _volume_term(volume, at, t), apart, confluence_bars)
+                strength = _strength(moved / atr, _volume_term(volume[i], sum_volume[i]), apart, confluence_bars)
                 came_from = (open_time[origin] + step, (0 if side > 0 else 1) + (0 if event.choch != 0 else 2))
                 _create(rows[made], (s.made, _OB, side), (low[origin], high[origin]), born, came_from, strength)
                 s.made += 1

@@ -12,7 +12,9 @@ The file of a demo says so (`demo: true`) and stands alone: no variable can mix 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 import yaml
@@ -22,6 +24,21 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 CONFIG_VARIABLE = "TIDEMARK_CONFIG"
 DEFAULT_CONFIG = Path("tidemark.yaml")
+# Durations of the timeframes there are; settings import nothing of ours, a test keeps this in step with contracts.
+MINUTES = {
+    "1m": 1,
+    "3m": 3,
+    "5m": 5,
+    "15m": 15,
+    "30m": 30,
+    "1h": 60,
+    "2h": 120,
+    "4h": 240,
+    "6h": 360,
+    "8h": 480,
+    "12h": 720,
+    "1d": 1440,
+}
 
 
 class SettingsError(Exception):
@@ -50,6 +67,25 @@ class VenueSettings(BaseModel):
             msg = f"an http(s) address is needed, received {value!r}"
             raise ValueError(msg)
         return value.rstrip("/")
+
+
+class BotSettings(BaseModel):
+    """Plug-in bots (docs/bots.md).
+
+    Attributes:
+        folder: Folder of bot files, beside the installed packages' entry points; absent = none.
+        deadline_ms: How long a bot may take for one bar before it is quarantined.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    folder: Path | None = None
+    deadline_ms: int = Field(default=250, ge=1)
+
+    @field_validator("folder")
+    @classmethod
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return None if value is None else value.expanduser().absolute()
 
 
 class _SecretFiles(PydanticBaseSettingsSource):
@@ -115,6 +151,9 @@ class Settings(BaseSettings):
         dagster_url: The same for Dagster's own storage, as `postgresql+psycopg2://`.
         database: Name of the platform's database.
         dagster_database: Name of the database that holds Dagster's storage.
+        bots: Where plug-in bots are found and how long they may take.
+        sub_timeframes: Timeframe → the shorter one whose structure breaks confirm its retests (`micro_bos`); a
+            backfill stores it with each series it keeps.
         dagster_port: Port of the Dagster UI on loopback; the next free one is taken when it is in use.
         log_format: `auto` = readable on a terminal, JSON lines elsewhere.
         demo: Written by `tidemark demo` into its own file: variables are ignored.
@@ -137,6 +176,8 @@ class Settings(BaseSettings):
     dagster_database: str = Field(default="dagster", pattern=r"^[a-z][a-z0-9_]{0,62}$")
     binance_spot: VenueSettings = VenueSettings(rest="https://data-api.binance.vision")
     binance_usdm: VenueSettings = VenueSettings(rest="https://fapi.binance.com")
+    bots: BotSettings = BotSettings()
+    sub_timeframes: Mapping[str, str] = Field(default_factory=dict)
     dagster_port: int = Field(default=3000, ge=1, le=65535)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
     log_format: Literal["auto", "json", "text"] = "auto"
@@ -146,6 +187,19 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().absolute()
+
+    @field_validator("sub_timeframes")
+    @classmethod
+    def _shorter_and_dividing(cls, value: Mapping[str, str]) -> Mapping[str, str]:
+        for tf, sub in value.items():
+            for name in (tf, sub):
+                if name not in MINUTES:
+                    msg = f"{name!r} is no timeframe: use {', '.join(MINUTES)}"
+                    raise ValueError(msg)
+            if MINUTES[sub] >= MINUTES[tf] or MINUTES[tf] % MINUTES[sub]:
+                msg = f"{sub} cannot be the sub-timeframe of {tf}: it must be shorter and divide it"
+                raise ValueError(msg)
+        return MappingProxyType(dict(value))
 
     def venue(self, name: str) -> VenueSettings:
         """Settings of one venue by its key name (`binance_spot`, `binance_usdm`)."""

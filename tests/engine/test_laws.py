@@ -1,5 +1,6 @@
 """The laws of engine-spec section 0, bit for bit, on bars that make indicators and structure stumble."""
 
+from datetime import datetime
 from itertools import pairwise
 
 import numpy as np
@@ -89,7 +90,7 @@ def test_law_2_holds_past_every_warm_up(params: EngineParams) -> None:
     assert all(tables[table].height for table in TABLES), {table: tables[table].height for table in TABLES}
 
 
-def known_at(tables: dict[str, pl.DataFrame], until: object) -> dict[str, pl.DataFrame]:
+def known_at(tables: dict[str, pl.DataFrame], until: datetime) -> dict[str, pl.DataFrame]:
     """The rows that carry a `ts` up to `until`; of zones what never changes."""
     fixed = {"touches", "first_touch_ts", "status", "ended_ts"}
     return {

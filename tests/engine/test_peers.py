@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from bench.engine import generated_bars
+from bench.bars import generated_bars
 from bench.engine_peers import pandas_bars, pandas_columns, talib_columns
 from contracts import SeriesKey
 from engine import EngineParams, SeriesEngine

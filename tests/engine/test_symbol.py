@@ -87,7 +87,7 @@ def test_bars_as_they_come_give_the_rows_and_the_state_of_one_call(drawn: list[S
         outputs.append(live.advance({"1m": part}))
         closed = part["open_time"][-1] + SeriesKey("binance_spot", "BTCUSDT", "1m").tf.duration
         due = quarters.filter(pl.col("open_time").dt.offset_by("15m") <= closed)
-        fresh = due.slice(live.engines["15m"].bars_seen)  # type: ignore[index]
+        fresh = due.slice(live.engines["15m"].bars_seen)
         outputs.append(live.advance({"15m": fresh}))
     for tf in ("1m", "15m"):
         assert_same_tables(joined(rows[tf] for rows in outputs if tf in rows), tables_of(whole[tf]))
@@ -184,20 +184,20 @@ def test_snapshots_of_two_moments_or_other_sub_timeframes_are_refused() -> None:
     engine.advance({"1m": MINUTES.slice(15, 1)})
     later = engine.snapshots()
     with pytest.raises(SnapshotRefused, match="snapshots of two moments"):
-        SymbolEngine.restore({"1m": later["1m"], "15m": earlier["15m"]}, sub={"15m": "1m"})  # type: ignore[index]
+        SymbolEngine.restore({"1m": later["1m"], "15m": earlier["15m"]}, sub={"15m": "1m"})
     with pytest.raises(SnapshotRefused, match="with sub-timeframe 1m, asked for None"):
         SymbolEngine.restore(later)
     other = SymbolEngine("binance_spot", "ETHUSDT", {"1m": PARAMS}).snapshots()
     with pytest.raises(SnapshotRefused, match="asked for binance_spot:BTCUSDT:15m, received binance_spot:ETHUSDT:1m"):
-        SymbolEngine.restore({"1m": made({}).snapshots()["1m"], "15m": other["1m"]})  # type: ignore[index]
+        SymbolEngine.restore({"1m": made({}).snapshots()["1m"], "15m": other["1m"]})
     with pytest.raises(ValueError, match="no snapshots"):
         SymbolEngine.restore({})
 
 
 def test_what_bots_remember_is_carried_by_the_series_it_belongs_to() -> None:
     blobs = made().snapshots(bots={"15m": b"remembered"})
-    assert b"remembered" in blobs["15m"]  # type: ignore[index]
-    assert b"remembered" not in blobs["1m"]  # type: ignore[index]
+    assert b"remembered" in blobs["15m"]
+    assert b"remembered" not in blobs["1m"]
 
 
 def test_empty_calls_change_nothing() -> None:
