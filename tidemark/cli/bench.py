@@ -29,13 +29,24 @@ def _load(smoke: bool) -> list[Measurement]:
     return run(smoke=smoke, read_month=month.read)
 
 
+def _null(smoke: bool) -> list[Measurement]:
+    from bench.null_market import run
+
+    return run(smoke=smoke)
+
+
 def _demo(smoke: bool) -> list[Measurement]:
     from bench.demo import run
 
     return run(smoke=smoke)
 
 
-_BENCHES: dict[str, Callable[[bool], list[Measurement]]] = {"engine": _engine, "load": _load, "demo": _demo}
+_BENCHES: dict[str, Callable[[bool], list[Measurement]]] = {
+    "engine": _engine,
+    "load": _load,
+    "null": _null,
+    "demo": _demo,
+}
 
 
 def bench(
