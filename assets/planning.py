@@ -5,12 +5,12 @@ from exactly the candles that are stored now. The command line asks before it st
 of the same months starts none.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import psycopg
 
-from assets.analysis import PassReport, plan
+from assets.analysis_plan import PassReport, kept_series, plan
 from assets.candle_run import Job
 from assets.partitions import Month
 from contracts import SeriesKey
@@ -31,13 +31,21 @@ class Due:
     reasons: Sequence[str]
 
 
-def months_due(conn: psycopg.Connection, job: Job, params: EngineParams) -> Due:
-    """What a run of `job` would change."""
+def months_due(conn: psycopg.Connection, job: Job, params: EngineParams, *, bots: Mapping[str, str]) -> Due:
+    """What a run of `job` would change.
+
+    Args:
+        conn: A connection.
+        job: The months asked for.
+        params: Parameters of the engine.
+        bots: Name → version of the plug-in bots.
+    """
     report = PassReport()
     due: set[Month] = set()
     for key in job.series:
         due |= {month for month in job.months if not _candles_complete(conn, job, key, month)}
-        todo = {stretch.month for stretch in plan(conn, key, params, report).todo}
+    for group in plan(conn, kept_series(conn, job.series), params, report, versions=bots):
+        todo = {stretch.month for one in group.plans for stretch in one.todo}
         # The pass goes on to the last stored month: what is left behind the months asked for is done by their last.
         due |= {min(month, job.months[-1]) for month in todo}
     return Due(sorted(month for month in job.months if month in due), report.stopped)

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
+from datetime import datetime
+
+import polars as pl
 
 WIDTH, HEIGHT, MARGIN = 360, 72, 2
 POINTS = 56
@@ -40,3 +43,22 @@ def sparkline(values: Sequence[float], *, title: str) -> str:
         f'<polyline points="{points}" fill="none" stroke="#36c"/></svg>'
     )
     return f"![{title}](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})"
+
+
+def rhythm(instants: pl.Series, *, start: datetime, end: datetime, title: str) -> str:
+    """Markdown that shows how often something happened: a line over 56 equal parts of a window.
+
+    Args:
+        instants: When it happened; what lies outside [start, end] is left out.
+        start: Beginning of the window.
+        end: End of the window; the last part holds it too.
+        title: Alternative text of the picture; a few words.
+    """
+    if end <= start or instants.is_empty():
+        return f"{title}: nothing to draw"
+    inside = instants.filter((instants >= start) & (instants <= end))
+    places = ((inside - start).dt.total_microseconds() / ((end - start).total_seconds() * 1e6) * POINTS).floor()
+    counts = [0] * POINTS
+    for place in places.to_list():
+        counts[min(int(place), POINTS - 1)] += 1
+    return sparkline(counts, title=title)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dagster as dg
 
 from assets import analysis, market
+from assets.bots import PluginBots
 from assets.checks.market import candle_checks
 from assets.resources import Exchange, Postgres
 from contracts import VENUES
@@ -25,16 +26,24 @@ def exchange_of(settings: Settings) -> Exchange:
     )
 
 
+def bots_of(settings: Settings) -> PluginBots:
+    """The plug-in bots that the settings describe."""
+    folder = settings.bots.folder
+    return PluginBots(folder="" if folder is None else str(folder), deadline_ms=settings.bots.deadline_ms)
+
+
 @dg.definitions
 def defs() -> dg.Definitions:
     """All assets, checks, jobs and resources."""
+    settings = load_settings()
     return dg.Definitions(
         assets=dg.load_assets_from_modules([market, analysis]),
         asset_checks=[candle_checks],
         jobs=[backfill, refresh_rules],
         resources={
             "database": Postgres(url=dg.EnvVar("TIDEMARK_RUN_DATABASE_URL")),
-            "exchange": exchange_of(load_settings()),
+            "exchange": exchange_of(settings),
+            "bots": bots_of(settings),
         },
         # A step in a process of its own costs two seconds; runs work side by side instead.
         executor=dg.in_process_executor,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dagster as dg
 
+from assets.analysis import TABLES
+
 backfill = dg.define_asset_job(
     "backfill",
-    selection=dg.AssetSelection.assets("candles", "candle_gaps", "indicators", "regimes"),
+    selection=dg.AssetSelection.assets("candles", "candle_gaps", *TABLES),
     description="Load the candles of an instrument's months, check them, and compute everything that follows.",
 )
 

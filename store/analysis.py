@@ -105,7 +105,8 @@ def claim_engine(conn: psycopg.Connection, engine: Engine, *, at: datetime, reco
         if owner is not None and not recompute:
             msg = (
                 f"analysis belongs to engine {owner[0][:12]} version {owner[1]}, {name} may not write: "
-                f"ask for a recompute, or write experiments to research"
+                f"ask for a recompute (`tidemark backfill --recompute` empties and refills the tables), or write "
+                f"experiments to research"
             )
             raise EngineMismatch(msg)
         if owner is not None:

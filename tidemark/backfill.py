@@ -12,7 +12,7 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,10 +29,11 @@ from assets.partitions import Month, Task, months, months_between, partition_key
 from assets.planning import Due, months_due
 from contracts import InstrumentKey, Rejected, Retryable
 from engine import EngineParams
-from orchestration.definitions import defs, exchange_of
-from store.catalog import SeriesSetting, list_instruments, list_series, upsert_series
+from orchestration.definitions import bots_of, defs, exchange_of
+from store.catalog import list_instruments
 from store.connections import connect
 from tidemark.installation import BATCH, Installation
+from tidemark.keeping import keep
 from tidemark.settings import Settings
 
 # Which process of which machine executes a run; Dagster itself knows that only of runs it launched.
@@ -103,7 +104,8 @@ def run_backfill(
         say: Tells a person what happens.
 
     Raises:
-        Rejected: A symbol is unknown, or the period lies in the future or before the first month that exists.
+        Rejected: A symbol is unknown, the period lies in the future or before the first month that exists, or a
+            series' sub-timeframe is not kept.
         TidemarkError: Venue or database could not be used.
     """
     installation.enter_dagster()
@@ -117,8 +119,15 @@ def run_backfill(
         progress.listening(listener),
     ):
         _close_abandoned(instance)
-        for instrument in instruments:
-            _keep(conn, instrument, request.timeframes)
+        with conn.transaction():  # a symbol that is refused must not leave the others kept
+            for instrument in instruments:
+                keep(
+                    conn,
+                    instrument,
+                    request.timeframes,
+                    sub_timeframes=installation.settings.sub_timeframes,
+                    say=say,
+                )
         instance.add_dynamic_partitions("instruments", [str(instrument) for instrument in instruments])
         known = {row.key for row in list_instruments(conn) if row.listed_at is not None}
         if not known.issuperset(instruments):
@@ -126,7 +135,9 @@ def run_backfill(
             failure = _run(instance, "refresh_rules", tags={}, config={}).failure
             if failure is not None:
                 raise RunFailed(failure)
-        return [_backfill(conn, instance, installation, request, Task(i, tuple(wanted)), say) for i in instruments]
+        bots = bots_of(installation.settings).versions(say=say)
+        tasks = [Task(instrument, tuple(wanted)) for instrument in instruments]
+        return [_backfill(conn, instance, installation, request, task, bots, say) for task in tasks]
 
 
 def _close_abandoned(instance: dg.DagsterInstance) -> None:
@@ -189,20 +200,13 @@ def _months(request: Request, now: datetime) -> list[Month]:
     return wanted
 
 
-def _keep(conn: psycopg.Connection, instrument: InstrumentKey, timeframes: Sequence[str]) -> None:
-    present = {setting.key: setting for setting in list_series(conn, instrument)}
-    for tf in timeframes:
-        key = instrument.series(tf)
-        if key not in present or not present[key].enabled:
-            upsert_series(conn, SeriesSetting(key))
-
-
 def _backfill(
     conn: psycopg.Connection,
     instance: dg.DagsterInstance,
     installation: Installation,
     request: Request,
     task: Task,
+    bots: Mapping[str, str],
     say: Callable[[str], None],
 ) -> Outcome:
     begun = time.perf_counter()
@@ -211,7 +215,7 @@ def _backfill(
     async def planned() -> Due:
         async with exchange_of(installation.settings).open() as data:
             job = await job_of(conn, data, task, series)
-        return Due(task.months, ()) if request.recompute else months_due(conn, job, EngineParams())
+        return Due(task.months, ()) if request.recompute else months_due(conn, job, EngineParams(), bots=bots)
 
     found = asyncio.run(planned())
     due = found.months

@@ -16,16 +16,21 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import yaml
 
 from assets import progress
+from assets.analysis_pass import engine_of
 from contracts import Rejected, from_us
+from engine import EngineParams
+from store.analysis import require_engine
+from store.connections import connect
+from store.errors import EngineMismatch
 from tidemark.backfill import Outcome, Request, run_backfill
-from tidemark.installation import Installation
+from tidemark.installation import BATCH, Installation
 from tidemark.processes import Child, answers, free_port
 from tidemark.settings import CONFIG_VARIABLE, load_settings
 from venues.simulator.barfile import FileMarket, read_bars
@@ -128,6 +133,7 @@ class Demo:
             "home": str(self.home),
             "binance_spot": {"rest": address["spot"], "archive": address["archive"]},
             "binance_usdm": {"rest": address["usdm"], "archive": address["archive"]},
+            "sub_timeframes": {"15m": "1m"},
         }
         header = "# Written by `tidemark demo` at every start; use it with `tidemark --config`.\n"
         self.config.write_text(header + yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
@@ -163,11 +169,23 @@ class LiveDemo:
 
     def backfill(self, now: datetime, listener: progress.Listener, say: Say) -> list[Outcome]:
         """Backfill everything the demo shows."""
+        recompute = self.is_another_engines()
         return [
             outcome
             for request in self.demo.requests(now)
-            for outcome in run_backfill(self.installation, request, listener=listener, say=say)
+            for outcome in run_backfill(
+                self.installation, replace(request, recompute=recompute), listener=listener, say=say
+            )
         ]
+
+    def is_another_engines(self) -> bool:
+        """Whether the analysis is not of this engine: an earlier release made it, or there is none. Nobody minds."""
+        with connect(self.installation.url(BATCH), application_name="tidemark demo") as conn:
+            try:
+                require_engine(conn, engine_of(EngineParams()))
+            except EngineMismatch:
+                return True
+        return False
 
     @contextmanager
     def dagster(self) -> Iterator[tuple[Child, str]]:

@@ -102,9 +102,13 @@ def tape(key: SeriesKey, start: datetime, bars: int, *, seed: int = 1) -> pl.Dat
 
 
 def with_close(candles: pl.DataFrame, opened: datetime, close: str) -> pl.DataFrame:
-    """The same candles, one with another close (choose it between its low and high)."""
-    changed = pl.when(pl.col("open_time") == opened).then(pl.lit(close)).otherwise("close")
-    return candles.with_columns(close=changed)
+    """The same candles, one with another close; its high or low goes along where it has to."""
+    there, value = pl.col("open_time") == opened, pl.lit(close).cast(pl.Float64)
+    beyond = {"close": pl.lit(value=True), "high": value > pl.col("high").cast(pl.Float64)}
+    beyond["low"] = value < pl.col("low").cast(pl.Float64)
+    return candles.with_columns(
+        **{name: pl.when(there & moved).then(pl.lit(close)).otherwise(name) for name, moved in beyond.items()}
+    )
 
 
 class FakeClock:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -13,20 +13,21 @@ import dagster as dg
 import psycopg
 from psycopg import sql
 
-from assets.analysis import analysis
+from assets.analysis import TABLES, analysis
+from assets.bots import PluginBots
 from assets.candle_run import Job, RunReport, run_candles
 from assets.checks.market import candle_checks
 from assets.holes import Run
 from assets.market import FAR_FUTURE, candles, exchange_rules
 from assets.partitions import Month, partition_key
 from assets.resources import Exchange, Postgres
-from contracts import InstrumentKey, SeriesKey
+from contracts import InstrumentKey, SeriesKey, Timeframe
 from orchestration.jobs import backfill
 from store import gaps
 from store.candle_reads import stored_digest
 from store.candles import merge_candles
 from store.catalog import Instrument, SeriesSetting, upsert_instrument, upsert_series
-from store.ledger import rechain, write_digest
+from store.ledger import rechain_instrument, write_digest
 from store.roles import BATCH
 from tests.assets.fakes import INSTRUMENT, KEY, T0, FakeVenue, hours, with_close
 from tests.databases import Database
@@ -59,10 +60,12 @@ def load(conn: psycopg.Connection, venue: FakeVenue, wanted: Sequence[Month], **
     return asyncio.run(run_candles(job_for(venue, wanted, **listing), conn, venue.effects()))
 
 
-def keep(conn: psycopg.Connection, *keys: SeriesKey, listed: datetime | None = LISTED) -> None:
-    """Enter series and their instrument into the catalogue."""
+def keep(
+    conn: psycopg.Connection, *keys: SeriesKey, listed: datetime | None = LISTED, sub_tf: Timeframe | None = None
+) -> None:
+    """Enter series, all with this sub-timeframe, and their instrument into the catalogue."""
     for key in keys:
-        upsert_series(conn, SeriesSetting(key))
+        upsert_series(conn, SeriesSetting(key, sub_tf=sub_tf))
         upsert_instrument(conn, Instrument(key.instrument, "SPOT", "BTC", "USDT", "TRADING", listed_at=listed))
 
 
@@ -74,7 +77,7 @@ def revise(conn: psycopg.Connection, venue: FakeVenue, opened: datetime, close: 
     merge_candles(conn, key, changed, "archive", seen_at=venue.clock())
     rows, sha256 = stored_digest(conn, key, month.start, month.end)
     write_digest(conn, key, month.start.date(), rows=rows, sha256=sha256, computed_at=venue.clock())
-    rechain(conn, key)
+    rechain_instrument(conn, key.instrument)
 
 
 def exchange_of(*venues: FakeVenue, after: Callable[[], None] = lambda: None) -> Exchange:
@@ -98,6 +101,7 @@ class World:
     database: Database
     exchange: Exchange
     instance: dg.DagsterInstance
+    bots: PluginBots = field(default_factory=PluginBots)
 
     def run(
         self,
@@ -114,7 +118,11 @@ class World:
             assets=[exchange_rules, candles, analysis],
             asset_checks=[candle_checks],
             jobs=[backfill],
-            resources={"database": Postgres(url=self.database.dsn(BATCH)), "exchange": self.exchange},
+            resources={
+                "database": Postgres(url=self.database.dsn(BATCH)),
+                "exchange": self.exchange,
+                "bots": self.bots,
+            },
             executor=dg.in_process_executor,
         )
         return definitions.resolve_job_def("backfill").execute_in_process(
@@ -130,9 +138,7 @@ class World:
 
     def analyse(self, wanted: Sequence[Month], *, recompute: bool = False) -> dg.ExecuteInProcessResult:
         """One run of the analysis alone."""
-        return self.run(
-            wanted, selection=["indicators", "regimes"], ops={"analysis": {"config": {"recompute": recompute}}}
-        )
+        return self.run(wanted, selection=[*TABLES], ops={"analysis": {"config": {"recompute": recompute}}})
 
 
 def failure_of(result: dg.ExecuteInProcessResult) -> str:

@@ -4,34 +4,39 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
-from assets.analysis import PassReport, plan, take_over, write_stretch
 from assets.partitions import Month
 from assets.planning import months_due
+from bots.discovery import FoundBot
+from bots.loading import Source
+from bots.runner import BotRunner
+from contracts import Timeframe
 from engine import EngineParams
 from store.gaps import settle
 from store.ledger import digests
+from tests.assets import passes
 from tests.assets.fakes import INSTRUMENT, KEY, FakeVenue, slot, venue_of
-from tests.assets.runs import job_for, load, months, revise
+from tests.assets.runs import job_for, keep, load, months, revise
 
 MARCH = datetime(2022, 3, 10, 0, 1, tzinfo=UTC)
 ALL = JAN, FEB, MAR = months("2022-01", "2022-03")
 BARS = 744 + 672 + 9 * 24  # to the tenth of March
 PARAMS = EngineParams()
+SILENT = b"""
+class Silent:
+    name, inputs = "sweeper", ()
+
+    def on_bar(self, ctx, bar, feats, state):
+        return []
+"""
 
 
 def due(conn: psycopg.Connection, venue: FakeVenue, *wanted: Month, **listing: datetime) -> list[Month]:
-    return list(months_due(conn, job_for(venue, wanted or ALL, **listing), PARAMS).months)
+    return list(months_due(conn, job_for(venue, wanted or ALL, **listing), PARAMS, bots={}).months)
 
 
 def analyse(conn: psycopg.Connection, venue: FakeVenue, until: Month = MAR) -> set[Month]:
     """Analyse every series; returns the months written."""
-    report = PassReport()
-    take_over(conn, PARAMS, list(venue.tape), recompute=False)
-    for key in venue.tape:
-        work = plan(conn, key, PARAMS, report, until=until)
-        for stretch in work.todo:
-            write_stretch(conn, work, stretch, report)
-    return {month for _, month in report.written}
+    return {month for _, month in passes.analyse(conn, until, keys=venue.tape).written}
 
 
 @pytest.fixture
@@ -129,7 +134,7 @@ def test_a_month_that_waits_for_an_earlier_one_is_not_due_and_the_reason_is_told
     load(conn, venue, (JAN,))
     load(conn, venue, (MAR,))
     assert analyse(conn, venue) == {JAN}
-    found = months_due(conn, job_for(venue, (JAN, MAR)), PARAMS)
+    found = months_due(conn, job_for(venue, (JAN, MAR)), PARAMS, bots={})
     assert list(found.months) == []
     assert list(found.reasons) == [f"{KEY} stops before 2022-03: an earlier month is not stored"]
     assert due(conn, venue) == [FEB]
@@ -152,3 +157,33 @@ def test_what_is_due_is_what_a_run_changes(conn: psycopg.Connection) -> None:
         }
         assert foreseen == sorted(changed | analyse(conn, venue))
         assert due(conn, venue) == []
+
+
+def test_a_bot_that_was_added_changed_or_removed_makes_every_analysed_month_due(
+    conn: psycopg.Connection, complete: FakeVenue
+) -> None:
+    job = job_for(complete, ALL)
+    assert list(months_due(conn, job, PARAMS, bots={"sweeper": "1"}).months) == list(ALL)
+    with BotRunner([FoundBot("sweeper", (), "1", Source("file", "sweeper.py", SILENT))]) as runner:
+        passes.analyse(conn, runner=runner)
+    assert list(months_due(conn, job, PARAMS, bots={"sweeper": "1"}).months) == []
+    for others in ({"sweeper": "2"}, {}, {"sweeper": "1", "another": "1"}):
+        assert list(months_due(conn, job, PARAMS, bots=others).months) == list(ALL)
+
+
+def test_a_month_of_the_sub_timeframe_that_changed_makes_the_series_due_that_hang_on_it(
+    conn: psycopg.Connection,
+) -> None:
+    four = INSTRUMENT.series("4h")
+    keep(conn, KEY)
+    keep(conn, four, sub_tf=Timeframe.H1)
+    venue = venue_of({KEY: BARS, four: BARS // 4}, now=MARCH)
+    load(conn, venue, ALL)
+    analyse(conn, venue)
+    assert due(conn, venue) == []
+    candle = venue.tape[KEY].row(800, named=True)
+    revise(conn, venue, candle["open_time"], candle["low"] if candle["low"] != candle["close"] else candle["high"])
+    alone = FakeVenue({four: venue.tape[four]}, clock=venue.clock)
+    assert due(conn, alone) == [FEB, MAR]
+    assert analyse(conn, alone) == {FEB, MAR}
+    assert (due(conn, alone), due(conn, venue)) == ([], [])

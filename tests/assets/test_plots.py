@@ -1,12 +1,15 @@
 import base64
 import re
+from datetime import UTC, datetime, timedelta
 
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assets.plots import HEIGHT, MARGIN, POINTS, WIDTH, sparkline
+from assets.plots import HEIGHT, MARGIN, POINTS, WIDTH, rhythm, sparkline
 
+BEGIN = datetime(2022, 1, 1, tzinfo=UTC)
 FINITE = st.floats(-1e12, 1e12, allow_nan=False)
 
 
@@ -56,3 +59,34 @@ def test_every_point_lies_inside_the_picture_from_left_to_right(values: list[flo
     assert across == sorted(across)
     assert (across[0], across[-1]) == (MARGIN, WIDTH - MARGIN)
     assert all(MARGIN - 0.1 <= y <= HEIGHT - MARGIN + 0.1 for _, y in drawn)
+
+
+def days(*offsets: float) -> pl.Series:
+    return pl.Series([BEGIN + timedelta(days=offset) for offset in offsets], dtype=pl.Datetime("us", "UTC"))
+
+
+def test_a_rhythm_counts_what_fell_into_each_part_of_the_window_the_end_included() -> None:
+    window = {"start": BEGIN, "end": BEGIN + timedelta(days=POINTS)}
+    drawn = points(rhythm(days(0, 0.5, 0.999, 3, POINTS - 0.1, POINTS), **window, title="zones"))
+    heights = [HEIGHT - MARGIN - y for _, y in drawn]
+    full = HEIGHT - 2 * MARGIN
+    expected = {0: full, 3: round(full / 3), POINTS - 1: round(full * 2 / 3)}
+    assert len(heights) == POINTS
+    assert {place: height for place, height in enumerate(heights) if height} == pytest.approx(expected, abs=1)
+
+
+def test_what_lies_outside_the_window_is_not_in_a_rhythm() -> None:
+    window = {"start": BEGIN, "end": BEGIN + timedelta(days=10)}
+    assert rhythm(days(-1, 1, 11), **window, title="x") == rhythm(days(1), **window, title="x")
+
+
+def test_a_rhythm_of_nothing_is_a_sentence() -> None:
+    assert rhythm(days(), start=BEGIN, end=BEGIN + timedelta(1), title="zones") == "zones: nothing to draw"
+    assert rhythm(days(0), start=BEGIN, end=BEGIN, title="zones") == "zones: nothing to draw"
+
+
+def test_dagster_shows_a_rhythm_in_place() -> None:
+    """It renders Markdown below 1,000 characters where it stands."""
+    many = days(*(offset / 7 for offset in range(400)))
+    title = "liquidity_events of binance_usdm:1000SHIBUSDT:15m over time"
+    assert len(rhythm(many, start=BEGIN, end=BEGIN + timedelta(days=57), title=title)) < 1_000

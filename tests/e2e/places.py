@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 
 import dagster as dg
@@ -26,6 +27,8 @@ CANDLES = """
     SELECT open_time, open, high, low, close, volume FROM market.candles
     WHERE (venue, symbol, tf) = (%s, %s, %s) ORDER BY open_time
 """
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +62,9 @@ class Place:
             "TIDEMARK_BINANCE_USDM__ARCHIVE": simulator.archive_url,
         }
 
-    def run(self, *arguments: str, simulator: Simulator) -> Ended:
-        """Run a command here, in this process."""
-        return run(*arguments, variables=self.seeing(simulator))
+    def run(self, *arguments: str, simulator: Simulator, more: Mapping[str, str] = NOTHING) -> Ended:
+        """Run a command here, in this process, with more variables where they are given."""
+        return run(*arguments, variables={**self.seeing(simulator), **more})
 
     def query(self, statement: str, *values: object) -> Sequence[tuple[Any, ...]]:
         """The rows of one statement, as the role that loads."""

@@ -22,6 +22,18 @@ QUARTERS = HOURS * 4 + 2
 FEBRUARY = datetime(2024, 2, 1, tzinfo=UTC)
 TODAY = datetime(2024, 2, 20, tzinfo=UTC)
 
+BOT = """
+from engine.plugins import Signal
+
+class Hourly:
+    name, inputs = "hourly", ()
+
+    def on_bar(self, ctx, bar, feats, state):
+        return [Signal("LONG", entry=bar.close, stop=bar.close / 2)]
+
+bot = Hourly()
+"""
+
 
 def backfill(symbol: str, *more: str) -> tuple[str, ...]:
     """The command that loads 15m and 1h of one symbol from its listing on."""
@@ -198,3 +210,51 @@ def test_a_month_before_the_listing_is_explained_and_not_loaded(place: Place, si
     ended = place.run("backfill", *asked, simulator=simulator)
     assert ended.code == 0, ended.err
     assert min(place.candles("binance_spot:DDDUSDT:1h")) == datetime(2024, 1, 1, tzinfo=UTC)
+
+
+def test_a_sub_timeframe_is_refused_where_it_is_not_kept_and_feeds_the_analysis_where_it_is(
+    place: Place, simulator: Simulator
+) -> None:
+    asked = ("--symbols", "EEEUSDT", "--from", "2024-01", "--to", "2024-02", "--timeframes")
+    tied = {"TIDEMARK_SUB_TIMEFRAMES": '{"1h": "15m"}'}
+    refused = place.run("backfill", *asked, "1h", simulator=simulator, more=tied)
+    assert refused.code == 1
+    assert "binance_spot:EEEUSDT:15m is not kept: backfill 15m too, or take 1h out of the setting" in refused.err
+    assert place.query("SELECT count(*) FROM market.series WHERE symbol = 'EEEUSDT'") == [(0,)]
+    alone = place.run("backfill", *asked, "15m,1h", simulator=simulator)
+    assert alone.code == 0, alone.err
+    confirmed = (
+        "SELECT count(*) FILTER (WHERE (features->>'micro_bos')::boolean), count(*) FROM analysis.signals_raw "
+        "WHERE symbol = 'EEEUSDT' AND tf = '1h'"
+    )
+    [(none, some)] = place.query(confirmed)
+    assert none == 0 < some
+    again = place.run("backfill", *asked, "15m,1h", simulator=simulator, more=tied)
+    assert again.code == 0, again.err
+    assert "binance_spot:EEEUSDT:1h takes its micro_bos from 15m now" in again.err
+    assert place.query("SELECT tf, sub_tf FROM market.series WHERE symbol = 'EEEUSDT' ORDER BY tf") == [
+        ("15m", None),
+        ("1h", "15m"),
+    ]
+    [(some, _)] = place.query(confirmed)
+    assert some > 0
+    assert "nothing to do" in place.run("backfill", *asked, "15m,1h", simulator=simulator, more=tied).err
+
+
+def test_a_bot_that_is_added_and_taken_away_makes_the_months_due(
+    place: Place, simulator: Simulator, tmp_path: Path
+) -> None:
+    asked = ("backfill", "--symbols", "XRPUSDT", "--from", "2024-01", "--to", "2024-02", "--timeframes", "1h")
+    agents = "SELECT agent, count(*) FROM analysis.signals_raw WHERE symbol = 'XRPUSDT' GROUP BY agent ORDER BY agent"
+    folder = {"TIDEMARK_BOTS__FOLDER": str(tmp_path)}
+    (tmp_path / "hourly.py").write_text(BOT, encoding="utf-8")
+    (tmp_path / "unfinished.py").write_text("class Unfinished\n", encoding="utf-8")
+    first = place.run(*asked, simulator=simulator, more=folder)
+    assert first.code == 0, first.err
+    assert f"{tmp_path / 'unfinished.py'}" in first.err
+    assert dict(place.query(agents))["hourly"] == 31 * 24
+    assert "nothing to do" in place.run(*asked, simulator=simulator, more=folder).err
+    without = place.run(*asked, simulator=simulator)
+    assert without.code == 0, without.err
+    assert "1 of 1 months to load" in without.err
+    assert [agent for agent, _ in place.query(agents)] == ["retest"]

@@ -18,6 +18,7 @@ import httpx
 import pytest
 import yaml
 
+from engine import TABLES
 from tests.e2e.commands import started, wait_for
 
 # The first run waits for half a minute twice, on a machine that does other things too.
@@ -113,6 +114,12 @@ def test_once_in_an_empty_folder_ends_well_with_a_summary_and_timings(demo: Firs
         assert re.search(rf"^{instrument} +3 +3 +done +\d+\.\d$", demo.told, re.MULTILINE), demo.told
     for series in SERIES:
         assert re.search(rf"^{series} +\d[\d,]+ +3 +20\d\d-\d\d-01 ", demo.told, re.MULTILINE), demo.told
+    assert re.search(
+        r"^The last 7 days brought \d[\d,]+ breaks of structure and \d[\d,]+ zones, of which \d+ are still active;$",
+        demo.told,
+        re.MULTILINE,
+    ), demo.told
+    assert re.search(r"^\d[\d,]+ signals \(\d[\d,]+ by retest\): suggestions to trade", demo.told, re.MULTILINE)
     assert re.search(r"^done in \d+ s; everything is kept in .*\.tidemark/demo$", demo.told, re.MULTILINE)
     assert "Traceback" not in demo.told
 
@@ -147,7 +154,7 @@ def test_a_second_demo_reuses_the_data_serves_the_ui_and_stops_on_ctrl_c(demo: F
             assert "dagster_version" in client.get("/server_info").json()
             answer = client.post("/graphql", json={"query": QUESTION}).json()["data"]
         assets = {"/".join(node["assetKey"]["path"]) for node in answer["assetNodes"]}
-        assert assets == {"exchange_rules", "candles", "candle_gaps", "indicators", "regimes"}
+        assert assets == {"exchange_rules", "candles", "candle_gaps", *TABLES}
         runs = [(run["jobName"], run["status"]) for run in answer["runsOrError"]["results"]]
         assert runs.count(("backfill", "SUCCESS")) >= 2
         assert {status for _, status in runs} == {"SUCCESS"}

@@ -17,6 +17,7 @@ import pytest
 from assets.checks.market import CANDLE_CHECKS
 from bench.engine_peers import pandas_bars, pandas_columns, talib_columns
 from contracts.candles import BAR_SCHEMA
+from engine import TABLES
 from engine.features import COLUMNS
 from tests.e2e.commands import environment
 from tests.e2e.conftest import Founder
@@ -204,7 +205,7 @@ def test_dagster_shows_the_run_its_partitions_and_passed_checks(backfilled: Back
         assert set(runs) == {"backfill", "refresh_rules"}
         assert runs["backfill"].run_id == backfilled.first[0].run_id
         assert all(run.status is dg.DagsterRunStatus.SUCCESS for run in runs.values())
-        for asset in ("candles", "candle_gaps", "indicators", "regimes"):
+        for asset in ("candles", "candle_gaps", *TABLES):
             assert instance.get_materialized_partitions(dg.AssetKey(asset)) == partitions, asset
         [latest] = instance.fetch_materializations(dg.AssetKey("candles"), limit=1).records
         materialization = latest.asset_materialization

@@ -18,6 +18,17 @@ from tidemark.settings import Settings
 ROOT = Path(__file__).parents[2]
 VARIABLES = ("TIDEMARK_RUN_DATABASE_URL", "TIDEMARK_ADMIN_URL", "TIDEMARK_RUN_STORAGE_URL")
 
+ANALYSIS = (
+    "indicators",
+    "regimes",
+    "swings",
+    "smc_events",
+    "liquidity_events",
+    "zone_events",
+    "zones",
+    "inversions",
+    "signals_raw",
+)
 # Everything that Dagster shows. asset: (group, owner, kinds, depends on, partitioned, checks)
 ASSETS = {
     "exchange_rules": ("market", "team:data", {"postgres"}, set(), False, set()),
@@ -30,11 +41,13 @@ ASSETS = {
         {"on_grid", "no_duplicates", "ohlc_order", "no_unexplained_hole", "digest_matches"},
     ),
     "candle_gaps": ("market", "team:data", {"postgres"}, {"candles"}, True, set()),
-    "indicators": ("analysis", "team:quant", {"postgres", "numba"}, {"candles", "candle_gaps"}, True, set()),
-    "regimes": ("analysis", "team:quant", {"postgres", "numba"}, {"candles", "candle_gaps"}, True, set()),
+    **{
+        table: ("analysis", "team:quant", {"postgres", "numba"}, {"candles", "candle_gaps"}, True, set())
+        for table in ANALYSIS
+    },
 }
 JOBS = {
-    "backfill": {"candles", "candle_gaps", "indicators", "regimes"},
+    "backfill": {"candles", "candle_gaps", *ANALYSIS},
     "refresh_rules": {"exchange_rules"},
 }
 

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import fcntl
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import yaml
 
+from assets.analysis_pass import engine_of
 from contracts import Rejected
-from tidemark.demo import Demo
+from engine import EngineParams
+from store.analysis import claim_engine
+from store.connections import connect
+from store.roles import BATCH
+from tests.databases import Database
+from tidemark.demo import Demo, LiveDemo
+from tidemark.installation import Installation
 from tidemark.settings import CONFIG_VARIABLE, load_settings
 
 
@@ -35,4 +44,17 @@ def test_what_a_demo_writes_as_its_settings_is_read_back_and_nothing_else(
     settings = load_settings()
     assert yaml.safe_load(demo.config.read_text())["demo"] is True
     assert (settings.home, settings.admin_url) == (demo.home, None)
+    assert dict(settings.sub_timeframes) == {"15m": "1m"}
     assert settings.binance_spot.rest == f"http://127.0.0.1:{ports['spot']}"
+
+
+def test_a_demo_whose_analysis_an_earlier_release_made_is_told_from_its_own(database: Database, tmp_path: Path) -> None:
+    settings = load_settings(home=tmp_path, batch_url=database.dsn(BATCH))
+    live = LiveDemo(Demo.of(tmp_path, None), Installation(settings))
+    ours = engine_of(EngineParams())
+    assert live.is_another_engines()  # nobody's
+    with connect(database.dsn(BATCH)) as conn:
+        claim_engine(conn, replace(ours, engine_version=ours.engine_version - 1), at=datetime(2026, 1, 1, tzinfo=UTC))
+        assert live.is_another_engines()
+        claim_engine(conn, ours, at=datetime(2026, 1, 2, tzinfo=UTC), recompute=True)
+    assert not live.is_another_engines()

@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from tidemark.settings import SettingsError, load_settings
+from contracts import Timeframe
+from tidemark.settings import MINUTES, SettingsError, load_settings
 from venues.binance.hosts import DEFAULT_HOSTS
 
 
@@ -116,3 +117,32 @@ def test_no_variable_reaches_into_a_demo(empty_folder: Path, monkeypatch: pytest
     settings = load_settings()
     assert (settings.home.name, settings.admin_url) == ("here", None)
     assert settings.binance_spot.rest == "http://127.0.0.1:1"
+
+
+def test_sub_timeframes_come_from_the_file_or_a_variable(empty_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert dict(load_settings().sub_timeframes) == {}
+    (empty_folder / "tidemark.yaml").write_text("sub_timeframes: {15m: 1m, 1h: 5m}\n")
+    assert dict(load_settings().sub_timeframes) == {"15m": "1m", "1h": "5m"}
+    monkeypatch.setenv("TIDEMARK_SUB_TIMEFRAMES", '{"4h": "15m"}')
+    assert load_settings().sub_timeframes["4h"] == "15m"
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ("{15m: 15m}", "15m cannot be the sub-timeframe of 15m: it must be shorter and divide it"),
+        ("{1m: 15m}", "15m cannot be the sub-timeframe of 1m"),
+        ("{8h: 3h}", "'3h' is no timeframe: use 1m, 3m, "),
+        ("{12h: 8h}", "8h cannot be the sub-timeframe of 12h: it must be shorter and divide it"),
+        ("{quarter: 1m}", "'quarter' is no timeframe"),
+    ],
+)
+def test_a_sub_timeframe_that_cannot_be_is_refused(empty_folder: Path, written: str, message: str) -> None:
+    (empty_folder / "tidemark.yaml").write_text(f"sub_timeframes: {written}\n")
+    with pytest.raises(SettingsError, match=f"sub_timeframes.*{message}"):
+        load_settings()
+
+
+def test_the_timeframes_of_the_settings_are_those_there_are() -> None:
+    """Settings may not import the contracts: this keeps the two in step."""
+    assert {tf: minutes * 60_000_000 for tf, minutes in MINUTES.items()} == {str(tf): tf.us for tf in Timeframe}

@@ -48,7 +48,7 @@ def backfill(
         bool, typer.Option("--recompute", help="Empty the analysis tables and fill them with this engine.")
     ] = False,
 ) -> None:
-    """Load candles from the archive and REST, check them, and compute indicators and regimes.
+    """Load candles from the archive and REST, check them, and compute everything from indicators to signals.
 
     It runs through Dagster (the runs show in its UI), goes on where an earlier one stopped, and does nothing where
     nothing is missing.

@@ -1,4 +1,4 @@
-"""`tidemark demo`: see candles, indicators and their lineage on a simulated exchange."""
+"""`tidemark demo`: see candles, what is computed from them, and their lineage on a simulated exchange."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
+from store.activity import activity
 from store.connections import connect
 from store.overview import overview
 from tidemark.cli import console
 from tidemark.cli.backfill import outcome_table
-from tidemark.cli.status import series_table
+from tidemark.cli.status import DAYS, activity_text, series_table
 from tidemark.processes import ChildFailed
 from tidemark.settings import load_settings
 
@@ -70,6 +71,7 @@ def _show_series(live: LiveDemo) -> None:
 
     with connect(live.installation.url(BATCH), application_name="tidemark demo") as conn:
         console.out.print(series_table(overview(conn)))
+        console.out.print(activity_text(activity(conn, days=DAYS)), highlight=False, soft_wrap=True)
 
 
 def _serve(live: LiveDemo) -> None:
@@ -82,7 +84,7 @@ def _serve(live: LiveDemo) -> None:
         console.out.print(f"\nDagster   [bold]{address}[/]")
         console.out.print(f"lineage   {address}/assets/candles?view=lineage&lineageScope=downstream", soft_wrap=True)
         console.out.print(f"SQL       {command} db psql", markup=False)
-        console.out.print("          select * from analysis.indicators order by ts desc limit 5;")
+        console.out.print("          select * from analysis.signals_raw order by ts desc limit 5;")
         console.out.print("Ctrl-C stops what this command started.")
         try:
             code = child.wait()

@@ -1,4 +1,4 @@
-"""`tidemark status`: what this installation holds, one line a series."""
+"""`tidemark status`: what this installation holds, one line a series, and what its analysis found lately."""
 
 from __future__ import annotations
 
@@ -7,27 +7,42 @@ from datetime import datetime
 import typer
 from rich.table import Table
 
+from store.activity import Activity, activity
 from store.connections import connect, describe
 from store.overview import SeriesOverview, overview
 from tidemark.cli import console
 from tidemark.installation import BATCH, Installation
 from tidemark.settings import load_settings
 
+DAYS = 7
+
 
 def status() -> None:
-    """Show every series: candles, holes, and how far it is analysed."""
+    """Show every series: candles, holes, how far it is analysed; and what the analysis found in the last days."""
     installation = Installation(load_settings())
     if installation.embedded and not installation.server.running():
         console.err.print("The database is not running: start it with `tidemark db up` (`tidemark --demo db up`).")
         raise typer.Exit(1)
     url = installation.url(BATCH)
     with connect(url, application_name="tidemark status") as conn:
-        rows = overview(conn)
+        rows, found = overview(conn), activity(conn, days=DAYS)
     console.out.print(f"database {describe(url)}")
     if not rows:
         console.out.print("No series yet: `tidemark backfill --help` tells how to add some.")
         return
     console.out.print(series_table(rows))
+    console.out.print(activity_text(found), highlight=False, soft_wrap=True)
+
+
+def activity_text(found: Activity) -> str:
+    """What the analysis found lately, in two lines that need no glossary."""
+    by = ", ".join(f"{count:,} by {agent}" for agent, count in found.signals.items())
+    total = sum(found.signals.values())
+    return (
+        f"\nThe last {DAYS} days brought {found.breaks:,} breaks of structure and {found.zones:,} zones, "
+        f"of which {found.active:,} are still active;\n"
+        f"{total:,} signals{f' ({by})' if by else ''}: suggestions to trade, not judged by any risk guard yet."
+    )
 
 
 def series_table(rows: list[SeriesOverview]) -> Table:

@@ -1,0 +1,155 @@
+"""The pass that computes what is left of an instrument: month by month through its engine, each month one commit.
+
+A month is read, advanced for all series of a group at once, given to the plug-in bots, and written with the snapshot
+behind it. The first month of a series that is written forgets everything the series had from there on, so that no
+stored row is ever left behind candles, or an engine state, that changed.
+
+    for group in plan(conn, series, params, report, versions=runner.versions):
+        steps = Pass(conn, group, runner, report)
+        for month in group.months:
+            steps.write(month)
+"""
+
+from datetime import UTC, datetime
+from time import perf_counter
+from typing import get_args
+
+import polars as pl
+import psycopg
+
+from assets.analysis_plan import Group, PassReport, Plan, Stretch
+from assets.bots import record, recorded
+from assets.partitions import Month
+from bots.runner import BotRows, BotRunner
+from bots.series import SeriesBots
+from contracts import SeriesKey
+from contracts.timeframe import EPOCH
+from engine import ENGINE_VERSION, EngineParams, SeriesRows
+from engine.retest import AGENT
+from store import snapshots
+from store.analysis import Engine, WindowTable, claim_engine, replace_window, require_engine, rewind
+from store.candle_reads import read_bars
+from store.catalog import list_series
+from store.connections import translated
+from store.signals import replace_signals
+from store.zones import replace_zones
+
+_WINDOWS: tuple[WindowTable, ...] = get_args(WindowTable)
+
+
+def engine_of(params: EngineParams) -> Engine:
+    """The engine of this version with these parameters, as the tables name their owner."""
+    return Engine(params.hash, ENGINE_VERSION, params.model_dump())
+
+
+def take_over(conn: psycopg.Connection, params: EngineParams, series: list[SeriesKey], *, recompute: bool) -> None:
+    """Make sure the analysis tables belong to these parameters, and forget `series` where a recompute is asked for.
+
+    Raises:
+        EngineMismatch: Another engine owns them and no recompute was asked for.
+    """
+    engine = engine_of(params)
+    with translated("take the analysis over", key=params.hash[:12]), conn.transaction():
+        taken = claim_engine(conn, engine, at=datetime.now(UTC), recompute=recompute)
+        # Taken over, the tables are empty: a snapshot of an earlier time as their owner must not pass for their rows.
+        # Without its snapshots a series is computed from the start.
+        for setting in list_series(conn):
+            if taken or (recompute and setting.key in series):
+                snapshots.drop_from(conn, setting.key, EPOCH)
+
+
+class Pass:
+    """The months of one group of series on their way through its engine and its bots.
+
+    Args:
+        conn: A connection; every month is a transaction of its own on it.
+        group: The series; its months are to be written in their order.
+        runner: The plug-in bots.
+        report: Told what was written.
+    """
+
+    def __init__(self, conn: psycopg.Connection, group: Group, runner: BotRunner, report: PassReport) -> None:
+        self._conn = conn
+        self._group = group
+        self._report = report
+        self._agents = (AGENT, *(bot.name for bot in runner.bots))
+        self._bots = {
+            plan.key: SeriesBots(
+                runner,
+                plan.key,
+                group.engine.engines[plan.key.tf].params,
+                states=plan.states,
+                quarantines=recorded(conn, plan.key, runner),
+            )
+            for plan in group.plans
+        }
+
+    def write(self, month: Month) -> None:
+        """Compute one month, and put what is not stored as it should be, with its snapshot, in its place."""
+        begun = perf_counter()
+        stretches = {plan.key: stretch for plan in self._group.plans if (stretch := plan.of(month)) is not None}
+        bars: dict[str, pl.DataFrame] = {
+            key.tf: read_bars(self._conn, key, month.start, stretch.end) for key, stretch in stretches.items()
+        }
+        self._report.spend("reading", begun)
+        begun = perf_counter()
+        rows = self._group.engine.advance(bars)
+        self._report.spend("computing", begun)
+        for plan in self._group.plans:
+            if plan.key in stretches and stretches[plan.key] in plan.todo:
+                self._write(plan, stretches[plan.key], bars[plan.key.tf], rows[plan.key.tf])
+
+    def _write(self, plan: Plan, stretch: Stretch, bars: pl.DataFrame, rows: SeriesRows) -> None:
+        key, month, report, conn = plan.key, stretch.month, self._report, self._conn
+        engine, bots = self._group.engine.engines[key.tf], self._bots[key]
+        begun = perf_counter()
+        frames = {table: rows.frame(table) for table in report.rows}
+        report.spend("computing", begun)
+        begun = perf_counter()
+        ran = bots.advance(bars, rows.frame)
+        frames["signals_raw"] = pl.concat([frames["signals_raw"], ran.signals])
+        report.spend("bots", begun)
+        begun = perf_counter()
+        with translated("write a month of analysis", key=f"{key} {month}"), conn.transaction():
+            require_engine(conn, engine_of(engine.params))
+            if stretch is plan.todo[0]:
+                rewind(conn, key, month.start)
+            self._write_frames(key, stretch, frames)
+            record(conn, ran.quarantined)
+            if stretch.last is not None:
+                state = snapshots.Snapshot(
+                    key=key,
+                    ts=key.tf.known_at(stretch.last),
+                    params_hash=engine.params.hash,
+                    engine_version=ENGINE_VERSION,
+                    chain=stretch.chain,
+                    state=engine.snapshot(bots=bots.snapshot() if bots.states.saved else b""),
+                )
+                snapshots.write_snapshot(conn, state)
+        report.spend("writing", begun)
+        report.written.append((key, month))
+        self._tell(key, ran)
+
+    def _write_frames(self, key: SeriesKey, stretch: Stretch, frames: dict[str, pl.DataFrame]) -> None:
+        start, end, conn = stretch.month.start, stretch.month.end, self._conn
+        for window in _WINDOWS:
+            replace_window(conn, window, key, start=start, end=end, frame=frames[window])
+        replace_zones(
+            conn,
+            key,
+            start=start,
+            end=end,
+            zone_events=frames["zone_events"],
+            zones=frames["zones"],
+            inversions=frames["inversions"],
+        )
+        replace_signals(conn, key, agents=self._agents, start=start, end=end, frame=frames["signals_raw"])
+        for table, frame in frames.items():
+            self._report.rows[table] += frame.height
+
+    def _tell(self, key: SeriesKey, ran: BotRows) -> None:
+        for span in ran.quarantined:
+            first = span.detail.strip().splitlines()[-1] if span.detail.strip() else span.reason
+            self._report.quarantined.append(
+                f"bot {span.agent} is quarantined on {key} from {span.from_ts.isoformat()} on ({span.reason}): {first}"
+            )
