@@ -25,11 +25,15 @@ KEY: Final = SeriesKey("binance_spot", "BTCUSDT", "1m")
 _SEED = 2022
 _START_US = 1_640_995_200_000_000
 _FIRST_PRICE = 40_000.0
+_SIGMA = 5e-4  # of a bar, relative
+# With so many steps a bar, these bars have as many zones, events and signals as the real ones, to a twentieth.
+_STEPS = 20
+_BLOCK = 50_000
 _REAL_BARS = Path(__file__).parents[2] / "shared" / "data" / "btc_perp_1m_2022-01.csv.gz"
 
 
 def generated_bars(size: int) -> pl.DataFrame:
-    """A seeded geometric walk of `size` one-minute bars."""
+    """A seeded geometric walk of `size` one-minute bars, each made of twenty steps."""
     return _walk(np.random.default_rng(_SEED), size, first=0, price=_FIRST_PRICE)
 
 
@@ -53,14 +57,24 @@ def real_bars() -> pl.DataFrame | None:
 
 
 def _walk(rng: np.random.Generator, size: int, *, first: int, price: float) -> pl.DataFrame:
-    close = price * np.exp(np.cumsum(rng.normal(0, 5e-4, size)))
+    parts = []
+    for start in range(0, size, _BLOCK):
+        parts.append(_block(rng, min(_BLOCK, size - start), first=first + start, price=price))
+        price = float(parts[-1]["close"][-1])
+    return pl.concat(parts).rechunk()
+
+
+def _block(rng: np.random.Generator, size: int, *, first: int, price: float) -> pl.DataFrame:
+    steps = rng.standard_normal((size, _STEPS)) * (_SIGMA / np.sqrt(_STEPS))
+    path = price * np.exp(np.cumsum(steps)).reshape(size, _STEPS)
+    close = path[:, -1]
     open_ = np.concatenate(([price], close[:-1]))
     return pl.DataFrame(
         {
             "open_time": pl.Series(_START_US + (first + np.arange(size)) * KEY.tf.us).cast(BAR_SCHEMA["open_time"]),
             "open": open_,
-            "high": np.maximum(open_, close) * (1 + 1e-4 * rng.random(size)),
-            "low": np.minimum(open_, close) * (1 - 1e-4 * rng.random(size)),
+            "high": np.maximum(open_, path.max(axis=1)),
+            "low": np.minimum(open_, path.min(axis=1)),
             "close": close,
             "volume": rng.lognormal(3, 1, size),
         },

@@ -62,11 +62,12 @@ def _throughput(bars: pl.DataFrame, *, smoke: bool) -> list[Measurement]:
     """All of it, and sections 1 and 2 beside the libraries that compute the like."""
     frame = pandas_bars(bars)
     whole = bars.height / _best(lambda: _everything(bars), times=7)
+    advanced = bars.height / _best(lambda: SeriesEngine(KEY, EngineParams()).advance(bars), times=7)
     ours = bars.height / _best(lambda: _features_and_regime(bars), times=7)
     talib = bars.height / _best(lambda: talib_columns(bars), times=3)
     pandas = bars.height / _best(lambda: pandas_columns(frame), times=2)
     rates: Detail = {"bars": bars.height, "bars_per_s": ours}
-    whole_rates: Detail = {"bars": bars.height, "bars_per_s": whole}
+    whole_rates: Detail = {"bars": bars.height, "bars_per_s": whole, "advance_alone_bars_per_s": advanced}
     talib_rate: Detail = {"peer_bars_per_s": talib}
     pandas_rate: Detail = {"peer_bars_per_s": pandas}
     to_talib, to_pandas = f"against TA-Lib ({TALIB_FUNCTIONS} functions)", "against pandas-ta-classic"

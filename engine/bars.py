@@ -34,6 +34,7 @@ _PRICES = ("open", "high", "low", "close")
 _BLOCK = 1024
 
 MICRO_BOS = "micro_bos"
+_FIRST_OPEN, _LAST_OPEN = -62_135_596_800_000_000, 253_370_764_799_999_999  # µs: years 1 to 9998
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,11 +158,21 @@ def check_bars(bars: Bars, tf: Timeframe, *, start: int, end: int, last_open_tim
     if start:
         previous = int(bars.open_time[start - 1])
     else:
+        _check_times(bars)
         previous = int(bars.open_time[0]) - tf.us if last_open_time is None else last_open_time
     span = bars.span(start, end)
     row = first_unsound(span.open_time, span.open, span.high, span.low, span.close, span.volume, previous, tf.us)
     if row >= 0:
         raise ValueError(_refusal(bars, start + row, tf, last_open_time))
+
+
+def _check_times(bars: Bars) -> None:
+    """Refuse instants that no datetime can tell: nothing later could be computed from them, or even printed."""
+    for row in (int(bars.open_time.argmin()), int(bars.open_time.argmax())):
+        opened = int(bars.open_time[row])
+        if not _FIRST_OPEN <= opened <= _LAST_OPEN:
+            msg = f"{_place(row, opened)}: open_time must lie in the years 1 to 9998"
+            raise ValueError(msg)
 
 
 def _check_schema(frame: pl.DataFrame) -> None:

@@ -1,6 +1,6 @@
 """The tables: which columns each has, and where the kernels' rows have them.
 
-Invariant: columns, names and order are those of schema.md; frames without rows are shared, not made.
+Invariant: columns, names and order are those of schema.md; frames without rows are cloned, not made.
 
     indicatortable(key, ts, values=out, undefined=undefined, trend=trend)
 """
@@ -124,7 +124,7 @@ SIGNAL_SCHEMA = pl.Schema(
 )
 
 
-# Shared, not made: most live bars have no row for most tables.
+# Cloned, not made: most live bars have no row for most tables. Never handed out themselves: a frame can be changed.
 _NO_INDICATORS = INDICATOR_SCHEMA.to_frame()
 _NO_REGIMES = REGIME_SCHEMA.to_frame()
 _NO_SWINGS = SWING_SCHEMA.to_frame()
@@ -154,7 +154,7 @@ def indicator_frame(
         trend: One a bar.
     """
     if ts.size == 0:
-        return _NO_INDICATORS
+        return _NO_INDICATORS.clone()
     reals = [Reals(name, values[row], int(undefined[row])) for row, name in enumerate((*COLUMNS, "range_pos"))]
     return table(INDICATOR_SCHEMA, _named(key), [Instants("ts", ts), Plain("trend", trend, pl.Int16()), *reals])
 
@@ -169,7 +169,7 @@ def regime_frame(key: SeriesKey, ts: NDArray[np.int64], *, codes: NDArray[np.uin
         rows: How many bars have a row.
     """
     if rows == 0:
-        return _NO_REGIMES
+        return _NO_REGIMES.clone()
     start = ts.size - rows
     if codes[0, start:].max() == NO_ROW:
         present = codes[0] != NO_ROW
@@ -183,7 +183,7 @@ def regime_frame(key: SeriesKey, ts: NDArray[np.int64], *, codes: NDArray[np.uin
 def swing_frame(key: SeriesKey, params: EngineParams, rows: Columns) -> pl.DataFrame:
     """The rows of table `swings` from `SWING` records."""
     if rows.size == 0:
-        return _NO_SWINGS
+        return _NO_SWINGS.clone()
     width = params.pivot_n if params.swing_mode == "pivot" else None
     columns: list[Column] = [
         Instants("ts", rows["ts"]),
@@ -198,7 +198,7 @@ def swing_frame(key: SeriesKey, params: EngineParams, rows: Columns) -> pl.DataF
 def break_frame(key: SeriesKey, rows: Columns) -> pl.DataFrame:
     """The rows of table `smc_events` from `BREAK` records."""
     if rows.size == 0:
-        return _NO_BREAKS
+        return _NO_BREAKS.clone()
     columns: list[Column] = [
         Instants("ts", rows["ts"]),
         Names("kind", BREAK_KINDS, _mirrored(rows) + 2 * (rows["choch"] == 0)),
@@ -211,7 +211,7 @@ def break_frame(key: SeriesKey, rows: Columns) -> pl.DataFrame:
 def liquidity_frame(key: SeriesKey, rows: Columns) -> pl.DataFrame:
     """The rows of table `liquidity_events` from `LIQUIDITY` records."""
     if rows.size == 0:
-        return _NO_LIQUIDITY
+        return _NO_LIQUIDITY.clone()
     columns: list[Column] = [
         Instants("ts", rows["ts"]),
         Names("kind", LIQUIDITY_KINDS, rows["kind"]),
@@ -224,7 +224,7 @@ def liquidity_frame(key: SeriesKey, rows: Columns) -> pl.DataFrame:
 def zone_event_frame(key: SeriesKey, rows: Columns) -> pl.DataFrame:
     """The rows of table `zone_events` from `ZONE_EVENT` records, in the order of their happening."""
     if rows.size == 0:
-        return _NO_ZONE_EVENTS
+        return _NO_ZONE_EVENTS.clone()
     columns: list[Column] = [
         Names("kind", ZONE_KINDS, rows["kind"]),
         Instants("created_ts", rows["created_ts"]),
@@ -247,7 +247,7 @@ def zone_frame(key: SeriesKey, params: EngineParams, rows: Columns, *, since: in
     """
     rows = _changed(rows, since)
     if rows.size == 0:
-        return _NO_ZONES
+        return _NO_ZONES.clone()
     columns: list[Column] = [
         Names("kind", ZONE_KINDS[:2], rows["kind"]),
         Instants("origin_ts", rows["origin_ts"]),
@@ -261,7 +261,7 @@ def inversion_frame(key: SeriesKey, params: EngineParams, rows: Columns, *, sinc
     """The rows of table `inversions` from `ZONE` records; see `zone_frame`."""
     rows = _changed(rows, since)
     if rows.size == 0:
-        return _NO_INVERSIONS
+        return _NO_INVERSIONS.clone()
     columns: list[Column] = [
         Names("kind", ZONE_KINDS[2:], rows["kind"] - 2),
         Instants("parent_created_ts", rows["origin_ts"]),
@@ -273,7 +273,7 @@ def inversion_frame(key: SeriesKey, params: EngineParams, rows: Columns, *, sinc
 def signal_frame(key: SeriesKey, params: EngineParams, rows: Columns) -> pl.DataFrame:
     """The rows of table `signals_raw` from `SIGNAL` records."""
     if rows.size == 0:
-        return _NO_SIGNALS
+        return _NO_SIGNALS.clone()
     short = _mirrored(rows)
     columns: list[Column] = [
         Texts("signal_id", _signal_ids(key, rows["ts"], short, params_hash=params.hash)),
@@ -325,9 +325,13 @@ def _changed(rows: Columns, since: int) -> Columns:
     if rows.size == 0:
         return rows
     ids = rows["id"] - rows["id"].min()
-    places = np.full(ids.max() + 1, -1)
-    places[ids] = np.arange(ids.size)  # of several records for one place the last stays
-    places = places[places >= 0]
+    if ids.max() < 8 * ids.size:
+        places = np.full(ids.max() + 1, -1)
+        places[ids] = np.arange(ids.size)  # of several records for one place the last stays
+        places = places[places >= 0]
+    else:  # few records of numbers far apart: long lives
+        order = np.argsort(ids, kind="stable")
+        places = order[np.append(ids[order[1:]] != ids[order[:-1]], True)]
     return rows.gather(places[rows["event_ts"][places] > since])
 
 

@@ -77,6 +77,12 @@ class EngineParams(BaseModel):
     tp_r: Annotated[tuple[PositiveMultiple, ...], Field(min_length=1, max_length=8)] = (1.5, 2.0, 3.0)
     ttl_bars: Annotated[int, Field(ge=1, le=1_000)] = 6
 
+    @field_validator("*")
+    @classmethod
+    def _zero_has_no_sign(cls, value: object) -> object:
+        """−0.0 is 0.0, and must not have a hash of its own."""
+        return value + 0.0 if isinstance(value, float) else value
+
     @model_validator(mode="after")
     def _range_lies_below_trend(self) -> Self:
         if self.range_adx > self.trend_adx:

@@ -206,7 +206,8 @@ class SeriesEngine:
         """Everything that decides what follows, as bytes of a fixed size for the series.
 
         Args:
-            bots: What the series' plug-in bots remember, carried along unread.
+            bots: What the series' plug-in bots remember; stored unread, for whoever restores them. The engine that
+                `restore` makes does not have it.
         """
         saved = Saved(self._key, self._params, self._sub, self._state.to_bytes(), bots)
         return encode(saved, engine_version=ENGINE_VERSION)

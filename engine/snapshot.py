@@ -16,9 +16,12 @@ import hashlib
 import json
 import struct
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-from contracts import DataRejected, SeriesKey
+from pydantic import BaseModel, ConfigDict, NonNegativeInt
+
+from contracts import DataRejected, SeriesKey, Timeframe
 from engine.params import EngineParams
 
 MAGIC = b"TIDESNAP"
@@ -117,30 +120,32 @@ def _check_envelope(blob: bytes) -> None:
         raise SnapshotRefused(msg)
 
 
-@dataclass(frozen=True, slots=True)
-class _Header:
+class _Header(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
     engine_version: int
-    key: SeriesKey
-    params: Any
+    series: str
+    params: dict[str, Any]
     params_hash: str
     sub: str | None
-    state_bytes: int
+    state_bytes: NonNegativeInt
+
+    @cached_property
+    def key(self) -> SeriesKey:
+        """The series; `_read_header` has made sure that there is such a one."""
+        return SeriesKey.parse(self.series)
 
 
 def _read_header(text: bytes) -> _Header:
     try:
-        values = json.loads(text)
-        return _Header(
-            values["engine_version"],
-            SeriesKey.parse(values["series"]),
-            values["params"],
-            values["params_hash"],
-            values["sub"],
-            int(values["state_bytes"]),
-        )
-    except (ValueError, KeyError, TypeError) as error:
+        header = _Header.model_validate_json(text)
+        SeriesKey.parse(header.series)
+        if header.sub is not None:
+            Timeframe(header.sub)
+    except ValueError as error:
         msg = f"tampered snapshot: its header cannot be read ({error!r})"
         raise SnapshotRefused(msg) from error
+    return header
 
 
 def _read_params(header: _Header) -> EngineParams:

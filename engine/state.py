@@ -225,7 +225,7 @@ class SeriesState:
         """The state whose `to_bytes` is `data`.
 
         Raises:
-            ValueError: `data` has not the size of a state with these parameters.
+            ValueError: `data` has not the size of a state with these parameters, or counts more than it has room for.
         """
         layout = _layout(params)
         expected = sum(dtype.itemsize * count for dtype, count in layout)
@@ -237,7 +237,22 @@ class SeriesState:
         for dtype, count in layout:
             parts.append(np.frombuffer(data, dtype, count=count, offset=start).copy())
             start += dtype.itemsize * count
-        return cls(*parts)
+        state = cls(*parts)
+        state._check_counts(params)
+        return state
+
+    def _check_counts(self, params: EngineParams) -> None:
+        """Kernels trust these: more than there is room for would be read from beyond it."""
+        counted = {
+            "zones": (self.zone_counts["active"][0], params.max_zones),
+            "inversions": (self.zone_counts["active_inversions"][0], params.max_inversions),
+            "entered zones": (self.retest["entered"][0], params.max_zones),
+            "pending windows": (self.micro["pending"][0], PENDING),
+        }
+        for name, (count, room) in counted.items():
+            if not 0 <= count <= room:
+                msg = f"a series state with {count} {name}, there is room for {room}"
+                raise ValueError(msg)
 
     def to_bytes(self) -> bytes:
         """All records, one behind the other."""

@@ -34,8 +34,6 @@ from engine.state import PENDING, SeriesState
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import polars as pl
-
     from engine.params import EngineParams
 
 _NO_SUB: Mapping[str, str] = {}

@@ -90,4 +90,4 @@ def read_signals(conn: psycopg.Connection, key: SeriesKey, start: datetime, end:
 
 
 def _canonical(features: object) -> str:
-    return json.dumps(features, sort_keys=True, separators=(",", ":"))
+    return json.dumps(features, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

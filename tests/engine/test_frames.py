@@ -81,9 +81,17 @@ def test_a_table_is_built_once_and_kept() -> None:
     assert rows.regimes is rows.regimes
 
 
-def test_tables_without_rows_are_shared() -> None:
-    one, other = rows_of(BARS.head(5)), rows_of(BARS.head(7))
-    assert one.regimes is other.regimes
+def test_what_a_caller_does_to_a_table_without_rows_no_other_sees() -> None:
+    full = rows_of(BARS)
+    for table in TABLES:
+        empty = rows_of(BARS.clear()).frame(table)
+        assert empty.is_empty()
+        empty.extend(full.frame(table))
+        assert rows_of(BARS.clear()).frame(table).is_empty()
+
+
+def test_tables_without_rows_have_the_columns_of_those_with_rows() -> None:
+    one = rows_of(BARS.head(5))
     assert one.regimes.schema == rows_of(BARS).regimes.schema
     assert rows_of(BARS.clear()).indicators.schema == one.indicators.schema
 

@@ -101,6 +101,10 @@ def test_values_out_of_bounds_and_unknown_names_are_refused(wrong: dict[str, Any
         EngineParams(**wrong)
 
 
+def test_zero_has_no_sign() -> None:
+    assert EngineParams(fvg_min_atr=-0.0).hash == EngineParams(fvg_min_atr=0.0).hash
+
+
 def test_parameters_cannot_be_changed() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         EngineParams().trend_adx = 30.0  # type: ignore[misc]  # the point of the test

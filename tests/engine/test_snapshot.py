@@ -22,6 +22,7 @@ def some_engine() -> SeriesEngine:
 
 
 BLOB = some_engine().snapshot()
+SIZE = str(len(some_engine().state.to_bytes())).encode()
 
 
 def resealed(blob: bytes, old: bytes, new: bytes) -> bytes:
@@ -144,12 +145,25 @@ def test_a_state_cut_off_by_a_forged_length_is_refused_even_under_a_fitting_chec
         SeriesEngine.restore(resealed(BLOB, b'"state_bytes":' + claimed, b'"state_bytes":' + b"9" * len(claimed)))
 
 
+def test_a_state_that_counts_more_than_it_has_room_for_is_refused_even_under_a_fitting_checksum() -> None:
+    for name, field in (("retest", "entered"), ("zone_counts", "active"), ("micro", "pending")):
+        engine = some_engine()
+        getattr(engine.state, name)[field] = 10**9
+        with pytest.raises(SnapshotRefused, match=r"with 1000000000 .*, there is room for 64"):
+            SeriesEngine.restore(engine.snapshot())
+
+
 def test_a_header_that_cannot_be_read_is_refused_even_under_a_fitting_checksum() -> None:
     for old, new in [
         (b'"series":"binance_spot', b'"series":"binance_sp:t'),
         (b'{"engine_version"', b'["engine_version"'),
         (b'"trend_adx":30.0', b'"trend_adx":-9.0'),
         (b'"params_hash"', b'"params_h4sh"'),
+        (b'"sub":null', b'"sub":"7m"'),
+        (b'"sub":null', b'"sub":5555'),
+        (b'"engine_version":2', b'"engine_version":-'),
+        (b'"state_bytes":' + SIZE, b'"state_bytes":' + b"1e400".ljust(len(SIZE))),
+        (b'"series":"binance_spot:BTCUSDT:15m"', b'"series":5'.ljust(len(b'"series":"binance_spot:BTCUSDT:15m"'))),
     ]:
         with pytest.raises(SnapshotRefused, match="its header"):
             SeriesEngine.restore(resealed(BLOB, old, new))

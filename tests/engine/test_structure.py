@@ -47,6 +47,13 @@ def test_without_a_trend_a_close_beyond_the_external_swing_is_a_bos(read: Reader
     assert breaks(read, BREAK_UP, up=up) == [(6, "BOS_UP", 2, 13.0)]
 
 
+@both_ways
+def test_without_a_trend_the_last_swing_is_not_the_reference(read: Reader, *, up: bool) -> None:
+    # HIGH 14 of bar 2, HIGH 13 of bar 5 (known at bar 7). 13.5 is beyond the last one only, 14.5 beyond the external
+    found = breaks(read, [10, 11, 14, 12, 11, 13, 12, 11.5, 13.5, 14.5], up=up)
+    assert found == [(9, "BOS_UP", 2, 14.0)]
+
+
 def test_a_wick_beyond_the_swing_is_no_break(read: Reader) -> None:
     bars = hand_bars([10, 11, 13, 12, 11, 13, 13], high=[10, 11, 13, 12, 11, 15, 15])
     assert read(bars, TWO).of("smc_events", *ROW) == []
@@ -56,6 +63,14 @@ def test_a_wick_beyond_the_swing_is_no_break(read: Reader) -> None:
 def test_a_broken_swing_is_not_broken_again(read: Reader, *, up: bool) -> None:
     # 14, 15, 16 are all beyond 13, and no newer HIGH is known
     assert breaks(read, [*BREAK_UP, 14, 15, 16], up=up) == [(6, "BOS_UP", 2, 13.0)]
+
+
+@both_ways
+def test_a_broken_swing_is_not_broken_again_after_the_trend_has_turned(read: Reader, *, up: bool) -> None:
+    # LOW 10 of bar 2 (known at 4), HIGH 13 of bar 4 (known at 6). Bar 7 breaks the HIGH, bar 8 the LOW; no HIGH has
+    # been confirmed since, so that bar 9, back above 13 and above all, has nothing to break: the last HIGH went too
+    found = breaks(read, [12, 11, 10, 11, 13, 12, 12, 14, 9, 15], up=up)
+    assert found == [(7, "BOS_UP", 4, 13.0), (8, "CHOCH_DN", 2, 10.0)]
 
 
 @both_ways

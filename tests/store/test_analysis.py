@@ -255,3 +255,13 @@ def test_analysts_read_what_batch_wrote(database: Database, conn: psycopg.Connec
     write(conn, indicators([0]))
     with connect(database.dsn("tidemark_analyst")) as analyst:
         assert read_indicators(analyst, KEY, T0, T0 + minutes(1)).height == 1
+
+
+def test_a_zigzag_swing_may_be_confirmed_by_its_own_bar_and_never_before_it(conn: psycopg.Connection) -> None:
+    own = swings([5]).with_columns(pl.col("ts").alias("pivot_ts"), left_n=pl.lit(None, pl.Int16))
+    window = {"start": T0, "end": T0 + minutes(10)}
+    replace_window(conn, "swings", KEY, frame=own, **window)
+    assert read_rows(conn, "swings", KEY, **window)["pivot_ts"].to_list() == [ts(5)]
+    early = own.with_columns(pl.col("pivot_ts") + minutes(1))
+    with pytest.raises(FrameRejected, match="confirmed_not_before_pivot"):
+        replace_window(conn, "swings", KEY, frame=early, **window)

@@ -24,7 +24,7 @@ CREATE TABLE analysis.swings (
     CONSTRAINT label_of_kind
         CHECK (kind = 'HIGH' AND label IN ('HH', 'LH') OR kind = 'LOW' AND label IN ('LL', 'HL') OR label IS NULL),
     CONSTRAINT price_is_positive CHECK (price > 0),
-    CONSTRAINT confirmed_after_pivot CHECK (ts > pivot_ts)
+    CONSTRAINT confirmed_not_before_pivot CHECK (ts >= pivot_ts)
 );
 CREATE INDEX swings_symbol_tf_time ON analysis.swings (symbol, tf, ts DESC);
 COMMENT ON TABLE analysis.swings IS 'One row per confirmed swing; it was not known before ts, whatever the picture suggests';
