@@ -134,13 +134,22 @@ def _of_packages(entry_points: Iterable[EntryPoint]) -> Iterator[_Candidate | Lo
         dist = point.dist
         parts = ["unknown package" if dist is None else f"{dist.name} {dist.version}"]
         try:
-            code = _module_code(point.module)
+            code = _module_code(_module_name(point))
         except (ImportError, ValueError, OSError) as error:
-            yield LoadFailure(point.value, f"{point.value} (entry point {point.name!r} of {parts[0]}): {error}")
+            place = point.value or point.name
+            yield LoadFailure(place, f"{place} (entry point {point.name!r} of {parts[0]}): {error}")
             continue
         if code is not None:
             parts.append(hashlib.sha256(code).hexdigest())
         yield _Candidate(Source("entry_point", point.value), " ".join(parts))
+
+
+def _module_name(point: EntryPoint) -> str:
+    try:
+        return point.module
+    except AttributeError as error:  # how Python tells that the value is of no known form
+        msg = f"it must be package.module:attribute, received {point.value!r}"
+        raise ValueError(msg) from error
 
 
 def _module_code(module: str) -> bytes | None:
@@ -210,14 +219,15 @@ def _judged(candidate: _Candidate, exchange: Exchange) -> FoundBot | LoadFailure
     place = candidate.source.place
     if exchange.failure is not None:
         detail = exchange.failure.detail
-        return LoadFailure(place, detail if place in detail else f"{place}: {detail}")
+        says_so = exchange.failure.reason != "LATE" and place in detail
+        return LoadFailure(place, detail if says_so else f"{place}: {detail}")
     told = exchange.loaded or {}
-    inputs = tuple(map(str, told["inputs"]))
+    inputs = tuple(told["inputs"])
     try:
         check_inputs(inputs)
     except UnknownInput as error:
         return LoadFailure(place, f"{place}: {error}")
-    return FoundBot(str(told["name"]), inputs, candidate.version, candidate.source)
+    return FoundBot(told["name"], inputs, candidate.version, candidate.source)
 
 
 def _without_namesakes(bots: Sequence[FoundBot]) -> tuple[tuple[FoundBot, ...], tuple[LoadFailure, ...]]:

@@ -2,7 +2,8 @@
 
 A bar is late when its answer has not arrived one deadline after the answer for the bar before (or after it was handed
 over, where nothing was under way). The first bar of a process has the start-up allowance, for what it imports and
-compiles. Bars are handed over a chunk ahead, so that one bar and thousands take the same path.
+compiles. Bars are handed over a chunk ahead, so that one bar and thousands take the same path. A late bot is asked
+where it is, and killed when it has told or after half a second; meanwhile the others are heard.
 
 Invariant: `converse` returns within the sum of the allowances, whatever the bots do; a failure names its bar and ends
 the conversation with one bot only. Left out: what to do about a failure (`bots.runner`).
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 256
 _FOREVER = float("inf")
+_WHERE_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,7 @@ class Exchange:
     due: float = _FOREVER
     _handed: int = 0
     _rehearsing: bool = False
+    _late: str | None = None
 
     def begin(self, now: float) -> None:
         """Send the first request."""
@@ -157,8 +160,16 @@ class Exchange:
         elif taken:
             self._expect(clock())
 
-    def late(self) -> None:
-        """The deadline has passed and nothing has arrived."""
+    @property
+    def overdue(self) -> bool:
+        """Whether it is late already: an answer would not count any more."""
+        return self._late is not None
+
+    def late(self, now: float) -> None:
+        """The deadline has passed and nothing has arrived: ask where it is, and at the second call end it."""
+        if self._late is not None:
+            self._end_late(self._late)
+            return
         if self.process.has_ended():
             self._end("EXITED", f"its process {self.process.kill()}")
             return
@@ -167,7 +178,13 @@ class Exchange:
             what = f"no answer for this bar within {limit} ms"
         else:
             what = f"not loaded within {self.limits.startup_ms} ms"
-        self._end("LATE", what)
+        self._late, self.due = what, now + _WHERE_SECONDS
+        self.process.ask_where()
+
+    def heard(self) -> None:
+        """Something was printed: of a late bot, perhaps where it is."""
+        if self._late is not None and self.process.where()[1]:
+            self._end_late(self._late)
 
     def _begin_bars(self, now: float) -> None:
         self.due = _FOREVER
@@ -199,7 +216,7 @@ class Exchange:
             self._told(head["error"]["reason"], str(head["error"]["detail"]))
             return
         if not self.process.loaded:
-            self.loaded = head["loaded"]
+            self.loaded = _description(head["loaded"])
             self.process.loaded = True
             return
         if self.work is None or head["ts"] != self.work.ts[self.done]:
@@ -222,9 +239,24 @@ class Exchange:
         if self.process.unsent or not self.process.loaded:
             self.process.kill()
 
+    def _end_late(self, what: str) -> None:
+        self.process.kill()
+        where, _ = self.process.where()
+        self._end("LATE", f"{what}; it was at (most recent call first):\n{where}" if where else what)
+
     def _end(self, reason: Reason, detail: str) -> None:
         self.process.kill()
         self.failure = Failure(reason, detail)
+
+
+def _description(value: object) -> dict[str, Any]:
+    """What a bot says of itself, once it has the shape of that."""
+    if isinstance(value, dict) and isinstance(value.get("name"), str):
+        inputs = value.get("inputs")
+        if isinstance(inputs, list) and all(isinstance(one, str) for one in inputs):
+            return value
+    msg = f"a bot describes itself as name and inputs, received {value!r:.200}"
+    raise ValueError(msg)
 
 
 def _signal(values: dict[str, Any], ts: int) -> Signal:
@@ -251,7 +283,7 @@ def converse(exchanges: Sequence[Exchange], *, clock: Callable[[], float] = time
                 _serve(selector, 0.0, clock)
                 for exchange in talking:
                     if not exchange.finished and exchange.due <= now:
-                        exchange.late()
+                        exchange.late(now)
             talking = [exchange for exchange in talking if _goes_on(selector, exchange)]
 
 
@@ -264,8 +296,10 @@ def _serve(selector: selectors.BaseSelector, wait: float, clock: Callable[[], fl
             exchange.read(clock)
         elif ready.fd == exchange.process.requests:
             exchange.process.write()
-        elif not exchange.process.read_printed():
-            selector.unregister(ready.fd)
+        else:
+            if not exchange.process.read_printed():
+                selector.unregister(ready.fd)
+            exchange.heard()
 
 
 def _goes_on(selector: selectors.BaseSelector, exchange: Exchange) -> bool:
@@ -275,6 +309,8 @@ def _goes_on(selector: selectors.BaseSelector, exchange: Exchange) -> bool:
         for fd in watched:
             selector.unregister(fd)
         return False
+    if exchange.overdue and exchange.process.replies in watched:
+        selector.unregister(exchange.process.replies)
     requests = exchange.process.requests
     if exchange.process.unsent and requests not in watched:
         selector.register(requests, selectors.EVENT_WRITE, exchange)

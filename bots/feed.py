@@ -69,7 +69,7 @@ class _Rows:
     bars: NDArray[np.int64]
 
 
-_NOTHING = _Rows(pl.DataFrame(), np.empty(0, np.int64))
+_NOTHING = pl.DataFrame()
 
 
 class Feed:
@@ -144,7 +144,7 @@ class Feed:
     def _placed(self, name: str, known: pl.DataFrame) -> _Rows:
         """The rows of a table in the order of bars, each with the place of the bar that made it known."""
         if known.is_empty():
-            return _NOTHING
+            return _Rows(_NOTHING.clone(), np.empty(0, np.int64))
         opened = known[_KNOWN if _KNOWN in known.columns else "ts"].to_physical().to_numpy() - self.key.tf.us
         places = np.searchsorted(self._open_time, opened).astype(np.int64)
         if places.max() >= self._open_time.size or (self._open_time[places] != opened).any():

@@ -1,4 +1,7 @@
-"""One worker process as the runner sees it: in a session of its own, and killed with everything it started.
+"""One worker process as the runner sees it: in a session of its own, and killed with its process group.
+
+What a bot starts is in that group and ends with it, unless it is started in a session or group of its own
+(`start_new_session=True`, `os.setsid`): that escapes, and goes on.
 
 The bot gets a small environment: no setting and no secret of the platform, one thread for numeric libraries, UTC, and
 a fixed seed for hashes, so that two machines iterate a set in the same order.
@@ -19,9 +22,10 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bots.wire import Inbox, frame
+from bots.wire import WHERE, Inbox, frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +34,9 @@ if TYPE_CHECKING:
 
 _PIECE = 1 << 18
 _TAIL = 8_192
+_STACK = b"Stack (most recent call first):\n"  # faulthandler's heading; at most 100 frames of 500 characters follow
+_STACK_TAIL = 1 << 17
+_OURS = f'  File "{Path(__file__).with_name("worker.py")}", '.encode("ascii", "backslashreplace")
 _KEPT = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "PYTHONPATH", "TMPDIR", "VIRTUAL_ENV")
 _SET = {
     "MKL_NUM_THREADS": "1",
@@ -68,6 +75,7 @@ class BotProcess:
         self._inbox = Inbox()
         self._outbox = bytearray()
         self._tail = b""
+        self._keeps = _TAIL
         self._ended = False
         self.asked = False
         self.loaded = False
@@ -144,8 +152,25 @@ class BotProcess:
             data = os.read(self.printed, _PIECE)
         except BlockingIOError:
             return True
-        self._tail = (self._tail + data)[-_TAIL:]
+        self._tail = (self._tail + data)[-self._keeps :]
         return bool(data)
+
+    def ask_where(self) -> None:
+        """Have the worker print where its main thread is; it may be unable to. What it printed before is forgotten."""
+        self._tail, self._keeps = b"", _STACK_TAIL
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, WHERE)  # the worker alone: to what it started the signal would be the end
+
+    def where(self) -> tuple[str, bool]:
+        """What has been read of the answer to `ask_where`.
+
+        Returns:
+            The frames above the worker's own, most recent first; and whether that is all of them.
+        """
+        _, heading, stack = self._tail.rpartition(_STACK)
+        frames, ours, _ = stack.partition(_OURS) if heading else (b"", b"", b"")
+        kept = [line for line in frames.decode("utf-8", "replace").splitlines() if line.startswith("  ")]
+        return "\n".join(kept), bool(ours)
 
     def has_ended(self) -> bool:
         """Whether the process is over (it stays a zombie, its group's id taken, until `kill`)."""
@@ -168,7 +193,7 @@ class BotProcess:
                     stream.close()
         code = self._process.returncode
         how = f"ended with exit code {code}" if code >= 0 else f"was ended by {_signal(-code)}"
-        printed = self._tail.decode("utf-8", "replace").strip()
+        printed = self._tail[-_TAIL:].decode("utf-8", "replace").strip()
         return f"{how}; it printed last:\n{printed}" if printed else how
 
 

@@ -225,7 +225,7 @@ def _work(task: _Task, call: Call, feed: Feed) -> Work:
 def _signal_frame(call: Call, tasks: Sequence[_Task]) -> pl.DataFrame:
     found = [(ts, task.bot.name, signal) for task in tasks for ts, signal in task.answers]
     if not found:
-        return _NO_SIGNALS
+        return _NO_SIGNALS.clone()  # `extend` changes a frame in place
     key, params_hash = call.key, call.params.hash
     found.sort(key=lambda one: (one[0], one[1], one[2].side))
     rows = [

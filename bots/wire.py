@@ -14,6 +14,7 @@ Invariant: a reader never waits for more than `MAX_REPLY` bytes of a frame that 
 from __future__ import annotations
 
 import json
+import signal
 import struct
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 PREFIX = struct.Struct("<II")
 MAX_REPLY = 1 << 20
+WHERE = signal.SIGUSR1  # asks a worker that does not answer to print its stack to standard error
 _JSON = json.JSONEncoder(separators=(",", ":"))
 
 

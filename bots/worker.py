@@ -5,12 +5,14 @@ error. Three requests: `load` a bot, `run` = the series and state of what follow
 frame; after an error the bars up to the next `run` are dropped.
 
 Invariant: the state a bar is given is read from the bytes the bar before left. Left out: deadlines. A bot that does
-not come back is killed from outside; one whose runner has died is ended from inside.
+not come back is asked where it is (signal `WHERE`) and killed from outside; one whose runner has died is ended from
+inside.
 """
 
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import json
 import os
 import signal
@@ -25,7 +27,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from bots.loading import NoBot, Source, load, told
 from bots.states import EMPTY, state_bytes
-from bots.wire import PREFIX, frame, read_head
+from bots.wire import PREFIX, WHERE, frame, read_head
 from contracts import SeriesKey
 from engine.plugins import INPUT_TABLES, Bar, BotContext, Signal
 
@@ -65,7 +67,8 @@ class Worker:
                     self._load(Source(head["kind"], head["place"], blob))
                 case "run":
                     self._key = SeriesKey.parse(head["key"])
-                    self._params = MappingProxyType(head["params"])
+                    # Nothing a bot could change: it would meet its change until the next `run`.
+                    self._params = MappingProxyType({name: _frozen(value) for name, value in head["params"].items()})
                     self._state = blob
                     self._failed = False
                 case "bars":
@@ -131,6 +134,11 @@ class Worker:
         self._answer({"ts": bar.ts, "error": {"reason": reason, "detail": detail}})
 
 
+def _frozen(value: object) -> object:
+    """JSON's lists as the tuples they were."""
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
+
+
 def _plain(answer: object) -> list[dict[str, Any]]:
     """The signals of one bar as JSON values.
 
@@ -152,7 +160,7 @@ def _plain(answer: object) -> list[dict[str, Any]]:
 
 
 def _end_with(runner: int) -> None:
-    """End this process and what it started once the runner is gone, even in the middle of a bot's loop."""
+    """End this process and its group once the runner is gone, even in the middle of a bot's loop."""
     while os.getppid() == runner:
         time.sleep(_ORPHAN_SECONDS)
     os.killpg(0, signal.SIGKILL)
@@ -165,6 +173,8 @@ def main() -> None:
     os.dup2(nothing, 0)
     os.close(nothing)
     os.dup2(2, 1)
+    # Needs neither the GIL nor a bot that gives way. A descriptor of its own: a bot may close or redirect stderr.
+    faulthandler.register(WHERE, file=os.dup(2), all_threads=False)
     with contextlib.suppress(OSError):  # short of memory, the kernel shall take the bot before the platform
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     threading.Thread(target=_end_with, args=(int(sys.argv[1]),), daemon=True).start()

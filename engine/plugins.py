@@ -200,15 +200,25 @@ def canonical_json(value: object) -> str:
 
 
 def _refuse(name: str, needed: str, received: object) -> NoReturn:
-    msg = f"signal: {name} must be {needed}, received {received!r}"
+    try:
+        shown = repr(received)
+    except ValueError:  # Python writes out no integer of more than 4,300 digits
+        shown = f"a {type(received).__name__} too long to be written out"
+    msg = f"signal: {name} must be {needed}, received {shown}"
     raise ValueError(msg)
 
 
 def _real(name: str, value: object, needed: str) -> float:
     # numpy's float64 is a float; a bool is an int to Python, and never a price
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         _refuse(name, needed, value)
-    return float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # an integer beyond the largest float
+        number = math.inf
+    if not math.isfinite(number):
+        _refuse(name, needed, value)
+    return number
 
 
 def _price(name: str, value: object) -> float:

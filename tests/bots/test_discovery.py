@@ -10,7 +10,7 @@ import pytest
 
 from bots.discovery import BotRejected, Discovery, discover, load_file
 from bots.exchange import Limits
-from tests.bots.fakes import write_bot
+from tests.bots.fakes import answering, write_bot
 
 NOTHING = "return []"
 
@@ -72,7 +72,7 @@ def test_what_is_wrong_with_a_file_is_told_with_its_place_and_the_rest_is_found(
         ),
         ("leaves.py", 'leaves.py", line 1', "SystemExit: 3"),
         ("dies.py", "dies.py: its process ended with exit code 7", "so long"),
-        ("hangs.py", "hangs.py: not loaded within 5000 ms"),
+        ("hangs.py", "hangs.py: not loaded within 5000 ms; it was at", 'hangs.py", line '),
         ("empty.py", "empty.py: there is no `bot`; end the file with"),
         ("nobar.py", "nobar.py: A has no `on_bar`"),
         ("badname.py", "badname.py: `name` must be lower case", "'A b'"),
@@ -132,6 +132,39 @@ def test_a_bot_sees_no_setting_of_the_platform(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("PGPASSWORD", "secret")
     head = "import os\nassert 'secret' not in str(os.environ), 'it knows'"
     assert load_file(write_bot(tmp_path, "alpha", NOTHING, head=head)).name == "alpha"
+
+
+@pytest.mark.parametrize("value", ["foo:", "", ":x", "not a module!"])
+def test_a_malformed_entry_point_is_told_by_name_and_the_rest_is_found(tmp_path: Path, value: str) -> None:
+    write_bot(tmp_path, "good", NOTHING)
+    discovery = found_in(tmp_path, entry_points=[EntryPoint("crooked", value, "tidemark.bots")])
+    assert [bot.name for bot in discovery.bots] == ["good"]
+    (failure,) = discovery.failures
+    assert failure.place == (value or "crooked")
+    assert "entry point 'crooked' of unknown package" in failure.message
+    assert f"it must be package.module:attribute, received {value!r}" in failure.message
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        {"loaded": 5},
+        {"loaded": {}},
+        {"loaded": {"name": 5, "inputs": []}},
+        {"loaded": {"name": "good", "inputs": "atr14"}},
+        {"loaded": {"name": "good", "inputs": [5]}},
+        {"something": "else"},
+        {"error": 5},
+    ],
+)
+def test_a_worker_that_answers_in_a_wrong_shape_is_a_failure_and_the_rest_is_found(
+    tmp_path: Path, reply: dict[str, object]
+) -> None:
+    write_bot(tmp_path, "good", NOTHING)
+    write_bot(tmp_path, "liar", NOTHING, head=answering(reply))
+    discovery = found_in(tmp_path)
+    assert [bot.name for bot in discovery.bots] == ["good"]
+    assert "liar.py: its answer cannot be used" in message_of(discovery, "liar.py")
 
 
 @pytest.fixture

@@ -156,6 +156,13 @@ def test_a_call_without_bars_has_nothing_to_give() -> None:
     assert isinstance(bars, pl.DataFrame)
 
 
+def test_a_table_without_rows_is_shared_with_no_other_feed() -> None:
+    bars = some_bars(2)
+    one, two = (Feed(KEY, bars, rows_of(bars).frame) for _ in range(2))
+    one._rows("swings").frame.insert_column(0, pl.Series("stray", [], pl.Float64))
+    assert two._rows("swings").frame.columns == []
+
+
 def test_an_unknown_input_is_told_with_near_matches() -> None:
     check_inputs(EVERYTHING)
     with pytest.raises(UnknownInput, match=r"there is no input 'atr': did you mean .*atr14"):

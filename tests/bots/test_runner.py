@@ -12,20 +12,21 @@ import polars as pl
 import pytest
 
 from bots.discovery import FoundBot
-from bots.exchange import Limits
+from bots.exchange import Exchange, Failure, Limits, converse
+from bots.process import BotProcess
 from bots.quarantine import Quarantine, Reason
 from bots.runner import BotRunner, Call
 from bots.series import SeriesBots
 from bots.states import BotStates
 from contracts import to_us
 from engine.frames import SIGNAL_SCHEMA, signal_id
-from tests.bots.fakes import COUNTING, KEY, OTHER, PARAMS, found, known, rows_of, run, some_bars, table
+from tests.bots.fakes import COUNTING, KEY, OTHER, PARAMS, answering, found, known, rows_of, run, some_bars, table
 
 # What is too slow takes for ever, what is not takes no time: a loaded machine changes neither.
 SHORT = Limits(deadline_ms=1_500)
 BUSY = "while True: pass"
 HEAD = """
-import contextlib, os, stat, time
+import contextlib, os, signal, stat, time
 
 
 def write_to_every_pipe():
@@ -84,7 +85,8 @@ def test_signals_become_rows_of_the_table(tmp_path: Path) -> None:
 def test_a_bot_is_given_what_it_declared_and_where_it_stands(tmp_path: Path) -> None:
     body = """
     assert str(ctx.key) == "binance_spot:BTCUSDT:15m" and ctx.ts == bar.ts == bar.open_time + ctx.key.tf.us
-    assert ctx.params["tp_r"] == [1.5, 2.0, 3.0]
+    assert ctx.params["tp_r"] == (1.5, 2.0, 3.0) and ctx.params["rsi_long"] == (40.0, 55.0)
+    assert not [name for name, value in ctx.params.items() if isinstance(value, list | dict)]
     assert sorted(feats) == ["atr14", "liquidity_events", "swings"] and feats["swings"] == ()
     found = [event["kind"] for event in feats["liquidity_events"]]
     assert found == (["EQH"] if bar.close == 101.0 else [])
@@ -103,6 +105,13 @@ def test_no_bots_and_no_bars_are_no_signals(counting: FoundBot) -> None:
     assert run([counting], some_bars(0)).signals.equals(SIGNAL_SCHEMA.to_frame())
 
 
+def test_signals_of_one_call_are_not_those_of_another_even_when_changed_in_place() -> None:
+    mine = run([], some_bars(1)).signals
+    mine.extend(table("signals_raw", {"agent": "me"}))
+    mine.insert_column(0, pl.Series("stray", [1]))
+    assert run([], some_bars(1)).signals.equals(SIGNAL_SCHEMA.to_frame())
+
+
 @pytest.mark.parametrize(
     ("deed", "reason", "told"),
     [
@@ -119,15 +128,25 @@ def test_no_bots_and_no_bars_are_no_signals(counting: FoundBot) -> None:
         ("print('my last words'); os.kill(os.getpid(), 11)", "EXITED", ["SIGSEGV", "my last words"]),
         ("return [Signal('LONG', entry=2.0, stop=1.0, zone=('OB', 2**62))]", "REJECTED", ["the zone of its signal"]),
         ("write_to_every_pipe()", "REJECTED", ["no frame"]),
-        (BUSY, "LATE", ["no answer for this bar within 1500 ms"]),
-        ("time.sleep(3600)", "LATE", ["no answer for this bar within 1500 ms"]),
+        (BUSY, "LATE", ["no answer for this bar within 1500 ms; it was at", 'failing.py", line {line} in on_bar']),
+        ("time.sleep(3600)", "LATE", ["it was at (most recent call first):", 'failing.py", line {line} in on_bar']),
+        ("while True: print('x' * 999)", "LATE", ["no answer for this bar", 'failing.py", line {line} in on_bar']),
+        ("os.dup2(os.open(os.devnull, 1), 2); time.sleep(3600)", "LATE", ['failing.py", line {line} in on_bar']),
+        (
+            f"signal.signal(signal.SIGUSR1, signal.SIG_IGN)\n    {BUSY}",
+            "LATE",
+            ["no answer for this bar within 1500 ms"],
+        ),
+        ("os.kill(os.getpid(), signal.SIGSTOP)", "LATE", ["no answer for this bar within 1500 ms"]),
     ],
 )
 def test_a_bot_that_fails_is_quarantined_from_that_bar_on_and_no_other_notices(
     tmp_path: Path, counting: FoundBot, deed: str, reason: Reason, told: list[str]
 ) -> None:
     bot = found(tmp_path, "failing", at_bar(400, deed), head=HEAD)
-    line = next(number for number, text in enumerate(bot.source.code.decode().splitlines(), 1) if deed in text)
+    line = next(
+        number for number, text in enumerate(bot.source.code.decode().splitlines(), 1) if deed.split("\n")[0] in text
+    )
     ran = run([bot, counting], some_bars(1_000), limits=SHORT)
     (span,) = ran.quarantined
     assert (span.agent, span.key, span.from_ts, span.to_ts) == ("failing", KEY, known(400), None)
@@ -200,7 +219,7 @@ if not state:
 
 
 @pytest.mark.parametrize("deed", [BUSY, "os._exit(1)", "return []"])
-def test_whatever_a_bot_started_ends_with_it(tmp_path: Path, deed: str) -> None:
+def test_what_a_bot_started_in_its_process_group_ends_with_it(tmp_path: Path, deed: str) -> None:
     file = tmp_path / "pids"
     body = SPAWN.format(file=str(file)) + deed
     bot = found(tmp_path, "spawning", body, head="import os, pathlib, subprocess, sys, time")
@@ -208,6 +227,50 @@ def test_whatever_a_bot_started_ends_with_it(tmp_path: Path, deed: str) -> None:
     pids = [int(pid) for pid in file.read_text().split()]
     assert len(pids) == 3
     assert eventually(lambda: all(gone(pid) for pid in pids)), pids
+
+
+def test_a_late_bot_that_cannot_tell_where_it_is_has_half_a_second_and_is_killed_all_the_same(
+    counting: FoundBot,
+) -> None:
+    process = BotProcess()
+    try:
+        converse([Exchange(process, counting.source, None, Limits())])
+        os.kill(process.pid, signal.SIGSTOP)
+        talk = Exchange(process, None, None, Limits(startup_ms=700))
+        talk.late(10.0)
+        assert (talk.failure, talk.finished, talk.due) == (None, False, 10.5)
+        assert not gone(process.pid)
+        talk.late(10.5)
+        assert talk.failure == Failure("LATE", "no answer for this bar within 700 ms")
+        assert talk.finished
+        assert gone(process.pid)
+    finally:
+        process.kill()
+
+
+def test_what_a_late_bot_started_in_a_session_of_its_own_is_beyond_the_runner(tmp_path: Path) -> None:
+    """As docs/bots.md says."""
+    file = tmp_path / "pid"
+    spawn = "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'], start_new_session=True)"
+    deed = f"pathlib.Path({str(file)!r}).write_text(str({spawn}.pid))\n    {BUSY}"
+    bot = found(tmp_path, "spawning", at_bar(1, deed), head="import pathlib, subprocess, sys")
+    (span,) = run([bot], some_bars(2), limits=SHORT).quarantined
+    pid = int(file.read_text())
+    try:
+        assert span.reason == "LATE"
+        assert not gone(pid)
+    finally:
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_a_worker_whose_answer_to_load_has_a_wrong_shape_is_quarantined(tmp_path: Path) -> None:
+    marker = tmp_path / "marker"
+    lie = "".join(f"    {line}\n" for line in answering({"loaded": 5}).splitlines())
+    bot = found(tmp_path, "liar", COUNTING, head=f"import pathlib\nif pathlib.Path({str(marker)!r}).exists():\n{lie}")
+    marker.touch()
+    (span,) = run([bot], some_bars(3)).quarantined
+    assert (span.from_ts, span.reason) == (known(0), "REJECTED")
+    assert "its answer cannot be used" in span.detail
 
 
 def test_a_worker_ends_by_itself_when_its_runner_is_killed(tmp_path: Path) -> None:
