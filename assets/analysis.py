@@ -74,7 +74,7 @@ def analysis(
             with database.connect() as conn, alone(conn, task.instrument, say=context.log.info):
                 series = config.of(conn, task.instrument)
                 report = _analyse(conn, task, series, runner, recompute=config.recompute)
-                for reason in (*report.stopped, *report.quarantined):
+                for reason in (*report.stopped, *report.quarantined, *report.removed):
                     context.log.warning(reason)
                 for month in sorted({month for _, month in report.written}.difference(task.months)):
                     # Behind a month that changed, later ones were written too, although nobody asked for them.

@@ -22,6 +22,7 @@ from assets.bots import record, recorded
 from assets.partitions import Month
 from bots.runner import BotRows, BotRunner
 from bots.series import SeriesBots
+from bots.states import BotStates
 from contracts import SeriesKey
 from contracts.timeframe import EPOCH
 from engine import ENGINE_VERSION, EngineParams, SeriesRows
@@ -31,7 +32,7 @@ from store.analysis import Engine, WindowTable, claim_engine, replace_window, re
 from store.candle_reads import read_bars
 from store.catalog import list_series
 from store.connections import translated
-from store.signals import replace_signals
+from store.signals import replace_signals, signals_since
 from store.zones import replace_zones
 
 _WINDOWS: tuple[WindowTable, ...] = get_args(WindowTable)
@@ -78,7 +79,8 @@ class Pass:
                 runner,
                 plan.key,
                 group.engine.engines[plan.key.tf].params,
-                states=plan.states,
+                # What a bot that is not found now remembers would have a gap when it comes back.
+                states=BotStates({name: one for name, one in plan.states.saved.items() if name in self._agents}),
                 quarantines=recorded(conn, plan.key, runner),
             )
             for plan in group.plans
@@ -113,6 +115,7 @@ class Pass:
         with translated("write a month of analysis", key=f"{key} {month}"), conn.transaction():
             require_engine(conn, engine_of(engine.params))
             if stretch is plan.todo[0]:
+                self._tell_strangers(key, month)
                 rewind(conn, key, month.start)
             self._write_frames(key, stretch, frames)
             record(conn, ran.quarantined)
@@ -146,6 +149,15 @@ class Pass:
         replace_signals(conn, key, agents=self._agents, start=start, end=end, frame=frames["signals_raw"])
         for table, frame in frames.items():
             self._report.rows[table] += frame.height
+
+    def _tell_strangers(self, key: SeriesKey, month: Month) -> None:
+        """Say whose signals go with the rows that are written again, because the bot is not there to give them."""
+        for agent, count in signals_since(self._conn, key, month.start).items():
+            if agent not in self._agents:
+                self._report.removed.append(
+                    f"bot {agent} is not found now: its {count} signals on {key} from {month} on are removed; they "
+                    f"come back with the bot"
+                )
 
     def _tell(self, key: SeriesKey, ran: BotRows) -> None:
         for span in ran.quarantined:

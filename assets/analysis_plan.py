@@ -39,6 +39,7 @@ class PassReport:
         unchanged: Months whose chain still matched.
         stopped: Why a series ends before the last month asked for, one sentence each.
         quarantined: Which bots failed, one sentence each.
+        removed: Which bots' signals went with rows that were written again, the bot not being found, a sentence each.
         seconds: Time spent by activity.
     """
 
@@ -47,6 +48,7 @@ class PassReport:
     unchanged: int = 0
     stopped: list[str] = field(default_factory=list)
     quarantined: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
 
     def spend(self, activity: str, begun: float) -> None:
@@ -163,7 +165,7 @@ def plan(
         series: Series of one instrument with their sub-timeframes among them, shortest first (`kept_series`).
         params: Parameters of the engine.
         report: Told what is unchanged, and why a series stops.
-        versions: Name → version of the plug-in bots; rows made with others are computed again.
+        versions: Name → version of the plug-in bots; what was made without one of them is computed again.
         until: Last month to look at; None = the last stored one.
     """
     plans: dict[SeriesKey, Plan] = {}
@@ -287,8 +289,9 @@ def _snapshot(
     found = snapshots.snapshot_at(conn, key, ts, params_hash=params.hash, engine_version=ENGINE_VERSION)
     if found is None or found.chain != stretch.chain:
         return None
-    made_with = {name: state.version for name, state in _states(found.state).saved.items()}
-    return found.state if made_with == dict(versions) else None
+    made_with = _states(found.state)
+    # A bot that is not found any more changes no row: what it said stays until somebody has it forgotten.
+    return None if made_with.missing(versions) else found.state
 
 
 def _states(blob: bytes) -> BotStates:

@@ -35,7 +35,8 @@ class PluginBots(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     @property
     def _limits(self) -> Limits:
-        return Limits(deadline_ms=self.deadline_ms, attempts=3)
+        # A machine may stall once; a bot that hangs shall not hold every series up for a minute.
+        return Limits(deadline_ms=self.deadline_ms, startup_ms=10_000, attempts=2)
 
     def found(self, *, say: Callable[[str], None]) -> Sequence[FoundBot]:
         """Every bot that can be loaded; what cannot is said, with file and line, and the rest goes on.

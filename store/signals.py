@@ -89,5 +89,27 @@ def read_signals(conn: psycopg.Connection, key: SeriesKey, start: datetime, end:
     return pl.DataFrame(canonical, schema=SCHEMAS[_TABLE], orient="row")
 
 
+def signals_since(conn: psycopg.Connection, key: SeriesKey, start: datetime) -> dict[str, int]:
+    """How many signals each agent gave at the bars that open at `start` or later."""
+    with translated("count signals", key=key):
+        rows = conn.execute(
+            """
+            SELECT agent, count(*) FROM analysis.signals_raw
+            WHERE venue = %(venue)s AND symbol = %(symbol)s AND tf = %(tf)s AND ts >= %(start)s
+            GROUP BY agent ORDER BY agent
+            """,
+            series_params(key, start=key.tf.known_at(start)),
+            prepare=False,
+        ).fetchall()
+    return dict(rows)
+
+
+def forget_agent(conn: psycopg.Connection, agent: str) -> int:
+    """Delete every signal an agent has given, on every series; returns how many."""
+    with translated(f"forget the signals of {agent}"), conn.transaction():
+        allow_any_decompression(conn)
+        return conn.execute("DELETE FROM analysis.signals_raw WHERE agent = %s", [agent]).rowcount
+
+
 def _canonical(features: object) -> str:
     return json.dumps(features, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

@@ -62,25 +62,27 @@ class Demo:
         home: Its folder; holds its settings file, database, Dagster home and logs.
         bars: File of 1m bars to serve; None = the generated market.
         period: What the file covers; None for the generated market.
+        bots: Folder of plug-in bots to run from now on; None = the one it ran before, if any.
     """
 
     home: Path
     bars: Path | None
     period: Period | None
+    bots: Path | None = None
 
     @classmethod
-    def of(cls, parent: Path, bars: Path | None) -> Demo:
+    def of(cls, parent: Path, bars: Path | None, *, bots: Path | None = None) -> Demo:
         """The demo of a folder; every file of bars has its own, so that no two markets mix.
 
         Raises:
             BarsRejected: The file cannot be used.
         """
         if bars is None:
-            return cls(parent / "demo", None, None)
+            return cls(parent / "demo", None, None, bots)
         rules = FileMarket(read_bars(bars), FILE_SYMBOL).symbols[FILE_SYMBOL]
         period = Period(from_us(rules.first_ms * 1000), from_us(rules.end_ms * 1000))
         digest = hashlib.sha256(bars.read_bytes()).hexdigest()[:8]
-        return cls(parent / f"demo-{digest}", bars.absolute(), period)
+        return cls(parent / f"demo-{digest}", bars.absolute(), period, bots)
 
     @property
     def config(self) -> Path:
@@ -134,10 +136,19 @@ class Demo:
             "binance_spot": {"rest": address["spot"], "archive": address["archive"]},
             "binance_usdm": {"rest": address["usdm"], "archive": address["archive"]},
             "sub_timeframes": {"15m": "1m"},
+            "bots": self._bot_settings(),
         }
         header = "# Written by `tidemark demo` at every start; use it with `tidemark --config`.\n"
         self.config.write_text(header + yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
         return ports
+
+    def _bot_settings(self) -> dict[str, str]:
+        """The folder named now, else that of the demo before: without its bots their signals would not go on."""
+        if self.bots is not None:
+            return {"folder": str(self.bots.absolute())}
+        written = yaml.safe_load(self.config.read_text(encoding="utf-8")) if self.config.is_file() else None
+        kept: dict[str, str] = (written or {}).get("bots") or {}
+        return kept
 
     def _simulator_command(self, ports: dict[str, int]) -> list[str]:
         flags = [part for name, port in ports.items() for part in (f"--{name}-port", str(port))]

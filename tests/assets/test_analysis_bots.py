@@ -14,6 +14,7 @@ from assets.analysis_plan import PassReport
 from assets.bots import PluginBots
 from engine import TABLES
 from store import bots as ledger
+from store.signals import forget_agent
 from tests.assets.fakes import KEY, FakeVenue, slot, venue_of
 from tests.assets.passes import FEB, FEB_BARS, JAN, JAN_BARS, Killed, analyse, computed, tables, written
 from tests.assets.runs import World, exchange_of, failure_of, keep, load, revise
@@ -223,7 +224,7 @@ def test_a_span_that_was_recorded_live_is_replayed_also_for_another_version(
     assert ledger.quarantines(conn) == [span]
 
 
-def test_another_version_of_a_bot_computes_again_and_a_removed_bots_signals_vanish(
+def test_another_version_of_a_bot_computes_again_and_the_signals_of_one_that_is_not_found_stay(
     conn: psycopg.Connection, folder: Path, venue: FakeVenue, run: Run
 ) -> None:
     put(folder, "counter", COUNTER)
@@ -232,9 +233,33 @@ def test_another_version_of_a_bot_computes_again_and_a_removed_bots_signals_vani
     assert written(run()) == [JAN, FEB]
     assert signals(conn, "counter") == list(range(199, BARS, 200))
     (folder / "counter.py").unlink()
-    assert written(run()) == [JAN, FEB]
+    report = run()
+    assert (written(report), report.removed) == ([], [])
+    assert signals(conn, "counter") == list(range(199, BARS, 200))
+    assert forget_agent(conn, "counter") == len(range(199, BARS, 200))
     assert set(tables(conn)["signals_raw"]["agent"]) == {"retest"}
     assert_the_rest_is_the_engines(conn)
+
+
+def test_signals_that_go_with_a_month_are_told_where_their_bot_is_not_found_and_come_back_with_it(
+    conn: psycopg.Connection, folder: Path, venue: FakeVenue, run: Run
+) -> None:
+    put(folder, "counter", COUNTER)
+    run()
+    (folder / "counter.py").unlink()
+    candle = venue.tape[KEY].row(JAN_BARS + 5, named=True)
+    revise(conn, venue, candle["open_time"], candle["low"] if candle["low"] != candle["close"] else candle["high"])
+    report = run()
+    assert written(report) == [FEB]
+    gone = [bar for bar in hundredths() if bar >= JAN_BARS]
+    assert report.removed == [
+        f"bot counter is not found now: its {len(gone)} signals on {KEY} from 2022-02 on are removed; they come back "
+        f"with the bot"
+    ]
+    assert signals(conn, "counter") == [bar for bar in hundredths() if bar < JAN_BARS]
+    put(folder, "counter", COUNTER)
+    assert written(run()) == [FEB]
+    assert signals(conn, "counter") == hundredths()
 
 
 def test_a_file_with_a_syntax_error_is_said_with_its_line_and_the_rest_goes_on(

@@ -159,7 +159,7 @@ def test_what_is_due_is_what_a_run_changes(conn: psycopg.Connection) -> None:
         assert due(conn, venue) == []
 
 
-def test_a_bot_that_was_added_changed_or_removed_makes_every_analysed_month_due(
+def test_a_bot_that_was_added_or_changed_makes_every_analysed_month_due_and_one_that_is_gone_none(
     conn: psycopg.Connection, complete: FakeVenue
 ) -> None:
     job = job_for(complete, ALL)
@@ -167,7 +167,8 @@ def test_a_bot_that_was_added_changed_or_removed_makes_every_analysed_month_due(
     with BotRunner([FoundBot("sweeper", (), "1", Source("file", "sweeper.py", SILENT))]) as runner:
         passes.analyse(conn, runner=runner)
     assert list(months_due(conn, job, PARAMS, bots={"sweeper": "1"}).months) == []
-    for others in ({"sweeper": "2"}, {}, {"sweeper": "1", "another": "1"}):
+    assert list(months_due(conn, job, PARAMS, bots={}).months) == []
+    for others in ({"sweeper": "2"}, {"sweeper": "1", "another": "1"}):
         assert list(months_due(conn, job, PARAMS, bots=others).months) == list(ALL)
 
 

@@ -241,7 +241,7 @@ def test_a_sub_timeframe_is_refused_where_it_is_not_kept_and_feeds_the_analysis_
     assert "nothing to do" in place.run("backfill", *asked, "15m,1h", simulator=simulator, more=tied).err
 
 
-def test_a_bot_that_is_added_and_taken_away_makes_the_months_due(
+def test_a_bot_that_is_added_makes_the_months_due_and_its_signals_stay_until_they_are_forgotten(
     place: Place, simulator: Simulator, tmp_path: Path
 ) -> None:
     asked = ("backfill", "--symbols", "XRPUSDT", "--from", "2024-01", "--to", "2024-02", "--timeframes", "1h")
@@ -256,5 +256,11 @@ def test_a_bot_that_is_added_and_taken_away_makes_the_months_due(
     assert "nothing to do" in place.run(*asked, simulator=simulator, more=folder).err
     without = place.run(*asked, simulator=simulator)
     assert without.code == 0, without.err
-    assert "1 of 1 months to load" in without.err
+    assert "nothing to do" in without.err
+    assert dict(place.query(agents))["hourly"] == 31 * 24
+    forgotten = place.run("bots", "forget", "hourly", simulator=simulator)
+    assert (forgotten.code, forgotten.out.strip()) == (0, "hourly: 744 signals deleted"), forgotten.err
     assert [agent for agent, _ in place.query(agents)] == ["retest"]
+    refused = place.run("bots", "forget", "retest", simulator=simulator)
+    assert refused.code == 1
+    assert "the engine's own agent" in refused.err

@@ -119,6 +119,23 @@ def release(
     console.out.print(f"{name}: {ended} {'span' if ended == 1 else 'spans'} ended at {instant:%Y-%m-%d %H:%M:%S} UTC")
 
 
+@app.command()
+def forget(name: Annotated[str, typer.Argument(help="The bot.")]) -> None:
+    """Delete every signal of a bot that is not found any more; one that is gives them again at the next backfill."""
+    from engine.retest import AGENT
+    from store.connections import connect
+    from store.signals import forget_agent
+
+    if name == AGENT:
+        msg = (
+            f"{name!r} is the engine's own agent, not a bot: `tidemark backfill --recompute` computes its signals again"
+        )
+        raise Rejected(msg)
+    with connect(_url(), application_name="tidemark bots") as conn:
+        count = forget_agent(conn, name)
+    console.out.print(f"{name}: {count:,} {'signal' if count == 1 else 'signals'} deleted")
+
+
 def _url() -> str:
     installation = Installation(load_settings())
     if installation.embedded and not installation.server.running():

@@ -33,6 +33,10 @@ def demo(
         bool, typer.Option("--once", help="End after the summary instead of leaving the UI running.")
     ] = False,
     bars: Annotated[Path | None, typer.Option(help="1m bars to show: csv, csv.gz or parquet.")] = None,
+    bots: Annotated[
+        Path | None,
+        typer.Option(exists=True, file_okay=False, help="Folder of plug-in bots to run; kept for later demos."),
+    ] = None,
 ) -> None:
     """Backfill, compute and check on a simulated exchange, then show it all in the Dagster UI.
 
@@ -44,7 +48,7 @@ def demo(
         from tidemark.demo import Demo
 
     _stop_on_signals()
-    chosen = Demo.of(load_settings().home, bars)
+    chosen = Demo.of(load_settings().home, bars, bots=bots)
     with chosen.running(say=console.say) as live:
         with console.bars() as shown:
             outcomes = live.backfill(datetime.now(UTC), shown, console.say)
