@@ -20,13 +20,15 @@ import numpy as np
 import polars as pl
 
 from bench.first_touch import Estimate, clustered_mean, outcomes, signal_orders, zone_orders
-from bench.measurement import Measurement, at_least
+from bench.measurement import Measurement, at_least, at_most
 from bench.smc_peer import pandas_ohlc, surviving_blocks
 from bench.walks import KEY, SUB_TF, Walk
 from engine import EngineParams, SeriesRows, SymbolEngine
 from engine.rows import ZONE_KINDS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from contracts import Timeframe
@@ -36,6 +38,7 @@ Reader = Callable[[Walk], SeriesRows]
 
 BARS: Final = 5_000
 _WALKS, _SMOKE_WALKS = 200, 10
+_HALF_WIDTHS: Final = {"zones": 0.02, "signals": 0.05}  # in R, of the 99 % intervals over all walks
 _HALF_WIDTH = 5  # a common choice of the library's users; its default of 50 leaves a handful of blocks a walk
 _DELAY = 30  # in replays bar by bar, every block that is left was visible 24 bars after its candle at the latest
 
@@ -84,17 +87,45 @@ def peer_earnings(*, seeds: range, delay: int, bars: int = BARS) -> Estimate:
 
 
 def run(*, smoke: bool) -> list[Measurement]:
-    """Measure both on the same walks; nothing is promised of these figures here.
+    """Measure both on the same walks; of a full run, ours are judged too.
 
     Args:
-        smoke: A few walks.
+        smoke: A few walks, too few to judge anything.
     """
     seeds = range(_SMOKE_WALKS if smoke else _WALKS)
     ours = earnings(read, seeds=seeds)
     found = {f"null market: {name}": estimate for name, estimate in ours.items()}
     found["null market: blocks smartmoneyconcepts has left"] = peer_earnings(seeds=seeds, delay=0)
     found[f"the same, {_DELAY} bars later"] = peer_earnings(seeds=seeds, delay=_DELAY)
-    return [_measured(name, estimate, smoke=smoke) for name, estimate in found.items()]
+    measured = [_measured(name, estimate, smoke=smoke) for name, estimate in found.items()]
+    return measured if smoke else [*measured, *judged(ours)]
+
+
+def judged(ours: Mapping[str, Estimate]) -> list[Measurement]:
+    """What is stated of ours over all walks: nothing is earned, and the market is large enough to notice if it were.
+
+    Args:
+        ours: What `earnings` found.
+
+    Returns:
+        For each estimate, how far its mean is from 0, at most half the width of its 99 % interval (which then contains
+        0); and that half width where one is stated. In R.
+    """
+    distances = [
+        at_most(
+            f"null market: {name}, distance of the mean from 0",
+            abs(one.mean),
+            unit="R",
+            target=one.half_width,
+            smoke=False,
+        )
+        for name, one in ours.items()
+    ]
+    widths = [
+        at_most(f"null market: {name}, half width at 99 %", ours[name].half_width, unit="R", target=stated, smoke=False)
+        for name, stated in _HALF_WIDTHS.items()
+    ]
+    return [*distances, *widths]
 
 
 def _measured(name: str, estimate: Estimate, *, smoke: bool) -> Measurement:

@@ -76,7 +76,7 @@ def breaks(market: Market) -> Picture:
     closes = {row["kind"]: market.walk.bars["close"][market.bar(row["ts"])] for row in (choch, bos)}
     caption = (
         f"{choch['kind']} at {clock(choch['ts'])}: close {price(closes[choch['kind']])} beyond the swing at "
-        f"{price(choch['level'])}, against the trend that was. {bos['kind']} at {clock(bos['ts'])}: close "
+        f"{price(choch['level'])}, against the trend until then. {bos['kind']} at {clock(bos['ts'])}: close "
         f"{price(closes[bos['kind']])} beyond {price(bos['level'])}, with the new one."
     )
     return Picture(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -48,6 +49,12 @@ _BENCHES: dict[str, Callable[[bool], list[Measurement]]] = {
     "demo": _demo,
 }
 
+# Libraries that only `make dev` installs, by the bench that measures beside them.
+_PEERS: dict[str, tuple[str, ...]] = {
+    "engine": ("pandas", "pandas_ta_classic", "smartmoneyconcepts", "talib"),
+    "null": ("pandas", "smartmoneyconcepts"),
+}
+
 
 def bench(
     name: Annotated[str, typer.Argument(help=f"{', '.join(_BENCHES)} or all.")],
@@ -58,11 +65,15 @@ def bench(
     if name != "all" and name not in _BENCHES:
         msg = f"there is no bench {name!r}: use one of {', '.join(_BENCHES)} or all"
         raise typer.BadParameter(msg)
+    chosen_ones = list(_BENCHES) if name == "all" else [name]
+    _require_peers(chosen_ones)
     found: list[Measurement] = []
-    for chosen in _BENCHES if name == "all" else [name]:
+    for chosen in chosen_ones:
         with console.step(f"measuring {chosen}"):
             found += _BENCHES[chosen](smoke)
     console.out.print(_table(found))
+    if any(measurement.unit == "×" and "against" in measurement.name for measurement in found):
+        typer.echo("× of a figure against a library: our rate as a multiple of its own; below 1, it is faster")
     if json_file is not None:
         text = json.dumps([asdict(measurement) for measurement in found], indent=2)
         json_file.write_text(text + "\n", encoding="utf-8")
@@ -70,9 +81,19 @@ def bench(
     stated = sum(measurement.target is not None for measurement in found)
     size = "smoke sizes" if smoke else "full sizes"
     verdict = f"missed: {', '.join(missed)}" if missed else "all reached"
-    typer.echo(f"bench {name} ({size}): {stated - len(missed)} of {stated} stated figures reached; {verdict}")
+    reached = f"{stated - len(missed)} of {stated} stated figures reached; {verdict}"
+    typer.echo(f"bench {name} ({size}): {reached if stated else 'for information; no figure is stated at this size'}")
     if missed:
         raise typer.Exit(1)
+
+
+def _require_peers(names: list[str]) -> None:
+    """End with one line where a library that a bench measures beside is not installed, before anything is measured."""
+    for name in names:
+        missing = [peer for peer in _PEERS.get(name, ()) if find_spec(peer) is None]
+        if missing:
+            console.error(f"bench {name} needs the development tools ({', '.join(missing)}): run `make dev`")
+            raise typer.Exit(1)
 
 
 def _table(measurements: list[Measurement]) -> Table:
