@@ -33,12 +33,12 @@ if TYPE_CHECKING:
 
     Detail = dict[str, float | int | str]
 
-_BARS, _SMOKE_BARS = 1_000_000, 100_000
+_BARS, _SMOKE_BARS = 1_000_000, 500_000  # fewer would measure what a call costs, not what a bar does
 _SINGLE_BARS, _SMOKE_SINGLE_BARS = 5_000, 1_000
 _SIZES, _SMOKE_SIZES = (10_000, 100_000, 1_000_000, 10_000_000), (10_000, 100_000, 1_000_000)
 _UNEVEN = 1.5  # time a bar at the slowest size against the fastest; "linear" on a machine that others use too
 _GROWTH_MIB = 32.0  # of a state below 1 MiB; the rest is what allocators keep of pieces that took more than the first
-_SMC_BARS, _SMOKE_SMC_BARS = 45_031, 5_000
+_SMC_BARS = 45_031  # in a smoke run too: with fewer, what a call of ours costs would hide the rest
 _SMC_DEFAULT = 50  # its own default swing_length
 
 
@@ -112,13 +112,12 @@ def _scale(*, smoke: bool) -> list[Measurement]:
 
 def _against_smc(*, smoke: bool) -> list[Measurement]:
     """Everything of ours against what smartmoneyconcepts has of it, on the real bars."""
-    size = _SMOKE_SMC_BARS if smoke else _SMC_BARS
     found = real_bars()
-    bars = (generated_bars(size) if found is None else found).head(size)
+    bars = (generated_bars(_SMC_BARS) if found is None else found).head(_SMC_BARS)
     source = "generated, the real ones are not there" if found is None else "real"
     frame, half_width = pandas_ohlc(bars), EngineParams().pivot_n
     ours = _best(lambda: _everything(bars), times=7)
-    theirs = _best(lambda: everything(frame, half_width=half_width), times=2)
+    theirs = _best(lambda: everything(frame, half_width=half_width), times=1 if smoke else 2)
     sparse = _best(lambda: everything(frame, half_width=_SMC_DEFAULT), times=1)
     detail: Detail = {"bars": bars.height, "source": source, "bars_per_s": bars.height / ours}
     name = "everything against smartmoneyconcepts"
