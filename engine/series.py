@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 
+from contracts import Timeframe
 from engine import frames
 from engine.bars import Bars, check_bars, read_bars
 from engine.kernel import warm_up
@@ -127,9 +128,15 @@ class SeriesEngine:
         key: The series.
         params: Parameters of the engine.
         sub: The timeframe whose breaks come in as `micro_bos`, as snapshots tell it; None = none.
+
+    Raises:
+        ValueError: `sub` is no timeframe that is shorter and divides the series' own.
     """
 
     def __init__(self, key: SeriesKey, params: EngineParams, *, sub: str | None = None) -> None:
+        if sub is not None and (Timeframe(sub).us >= key.tf.us or key.tf.us % Timeframe(sub).us):
+            msg = f"sub-timeframe {sub} of {key}: it must be shorter and divide it"
+            raise ValueError(msg)
         warm_up()
         self._key = key
         self._params = params

@@ -170,6 +170,12 @@ def test_a_sub_timeframe_that_cannot_be_is_refused(sub: dict[str, str], reason: 
         made(sub)
 
 
+@pytest.mark.parametrize("sub", ["1h", "15m", "7m"])
+def test_a_series_refuses_a_sub_timeframe_that_cannot_be(sub: str) -> None:
+    with pytest.raises(ValueError, match=sub):
+        SeriesEngine(SeriesKey("binance_spot", "BTCUSDT", "15m"), PARAMS, sub=sub)
+
+
 def test_a_timeframe_that_is_none_of_the_symbols_is_refused() -> None:
     with pytest.raises(ValueError, match="no series of 5m here: there are 1m, 15m"):
         made().advance({"5m": MINUTES.clear()})
