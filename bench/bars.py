@@ -29,7 +29,7 @@ _SIGMA = 5e-4  # of a bar, relative
 # With so many steps a bar, these bars have as many zones, events and signals as the real ones, to a twentieth.
 _STEPS = 20
 _BLOCK = 50_000
-_REAL_BARS = Path(__file__).parents[2] / "shared" / "data" / "btc_perp_1m_2022-01.csv.gz"
+REAL_BARS: Final = Path(__file__).parents[2] / "shared" / "data" / "btc_perp_1m_2022-01.csv.gz"
 
 
 def generated_bars(size: int) -> pl.DataFrame:
@@ -49,9 +49,9 @@ def generated_pieces(size: int, *, piece: int) -> Iterator[pl.DataFrame]:
 
 def real_bars() -> pl.DataFrame | None:
     """45,031 one-minute bars of a BTC perpetual; None where the file is not there."""
-    if not _REAL_BARS.exists():
+    if not REAL_BARS.exists():
         return None
-    return pl.read_csv(_REAL_BARS, schema_overrides=dict(BAR_SCHEMA) | {"open_time": pl.String()}).with_columns(
+    return pl.read_csv(REAL_BARS, schema_overrides=dict(BAR_SCHEMA) | {"open_time": pl.String()}).with_columns(
         pl.col("open_time").str.to_datetime("%Y-%m-%dT%H:%M:%SZ", time_unit="us", time_zone="UTC")
     )
 

@@ -125,7 +125,7 @@ _matrix = types.Array(types.int64, 2, "C")
 def transpose(rows: NDArray[np.int64], columns: NDArray[np.int64], at: int) -> None:
     """Write rows of shape (rows, fields) to columns of shape (fields, …) from place `at` on.
 
-    A field at a time, so that what is written is contiguous: a third of the time numpy takes.
+    A field at a time, so that what is written is contiguous; numpy's own transposed copy takes longer.
     """
     for field in range(rows.shape[1]):
         column = columns[field]

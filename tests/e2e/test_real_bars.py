@@ -15,6 +15,7 @@ import polars as pl
 import pytest
 
 from assets.checks.market import CANDLE_CHECKS
+from bench.bars import REAL_BARS
 from bench.engine_peers import pandas_bars, pandas_columns, talib_columns
 from contracts.candles import BAR_SCHEMA
 from engine import TABLES
@@ -22,7 +23,7 @@ from engine.features import COLUMNS
 from tests.e2e.commands import environment
 from tests.e2e.conftest import Founder
 from tests.e2e.places import Place
-from tests.engine.real_bars import REAL_BARS, needs_real_bars
+from tests.engine.real_bars import needs_real_bars
 from tests.engine.test_peers import DECAY, PANDAS_DECAY, TALIB_DECAY, assert_close
 from tidemark.backfill import Outcome, Request, run_backfill
 from tidemark.installation import Installation

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-import polars as pl
 import pytest
 
-from contracts.candles import BAR_SCHEMA
+from bench.bars import REAL_BARS, real_bars
 
-REAL_BARS = Path(__file__).parents[3] / "shared" / "data" / "btc_perp_1m_2022-01.csv.gz"
+if TYPE_CHECKING:
+    import polars as pl
 
 needs_real_bars = pytest.mark.skipif(
     not REAL_BARS.exists(), reason="the real bars are not there: ../shared/data/btc_perp_1m_2022-01.csv.gz"
@@ -18,6 +18,6 @@ needs_real_bars = pytest.mark.skipif(
 
 def read_real_bars() -> pl.DataFrame:
     """45,031 one-minute bars of a BTC perpetual."""
-    return pl.read_csv(REAL_BARS, schema_overrides=dict(BAR_SCHEMA) | {"open_time": pl.String()}).with_columns(
-        pl.col("open_time").str.to_datetime("%Y-%m-%dT%H:%M:%SZ", time_unit="us", time_zone="UTC")
-    )
+    bars = real_bars()
+    assert bars is not None
+    return bars
