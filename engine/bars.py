@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -73,6 +73,27 @@ def _possible(open_: float, high: float, low: float, close: float, volume: float
     return inside & (volume >= 0.0) & (volume < math.inf)
 
 
+@formula
+def _uneven(open_time: NDArray[Any], step: int) -> int:
+    """How many bars do not open one step after the bar before them."""
+    found = 0
+    before, after = open_time[:-1], open_time[1:]
+    for i in range(before.size):
+        found += after[i] - before[i] != step
+    return found
+
+
+@formula
+def _impossible(
+    open_: NDArray[Any], high: NDArray[Any], low: NDArray[Any], close: NDArray[Any], volume: NDArray[Any]
+) -> int:
+    """How many bars have values that cannot be."""
+    found = 0
+    for i in range(open_.size):
+        found += not _possible(open_[i], high[i], low[i], close[i], volume[i])
+    return found
+
+
 @kernel(types.int64(instants, reals, reals, reals, reals, reals, types.int64, types.int64))
 def first_unsound(
     open_time: NDArray[np.int64],
@@ -101,11 +122,9 @@ def first_unsound(
         end = min(start + _BLOCK, size)
         # A bar that opens one step after a bar on the grid is on the grid: no division, except for a call's first row.
         sound = start > 0 or (open_time[0] % step == 0 and open_time[0] > previous)
-        for i in range(start + 1 if start == 0 else start, end):
-            sound &= open_time[i] - open_time[i - 1] == step
-        for i in range(start, end):
-            sound &= _possible(open_[i], high[i], low[i], close[i], volume[i])
-        if not sound:
+        faults = _uneven(open_time[max(start - 1, 0) : end], step)
+        faults += _impossible(open_[start:end], high[start:end], low[start:end], close[start:end], volume[start:end])
+        if faults > 0 or not sound:
             for i in range(start, end):
                 after = previous if i == 0 else open_time[i - 1]
                 if open_time[i] <= after or open_time[i] % step != 0:
@@ -125,19 +144,20 @@ def read_bars(frame: pl.DataFrame) -> Bars:
         ValueError: A column is missing, unknown or of another type, a value is null, or a `micro_bos` is no side.
     """
     _check_schema(frame)
-    _check_nulls(frame)
-    if MICRO_BOS in frame.columns:
-        micro_bos = frame[MICRO_BOS].to_numpy()
+    columns = dict(zip(frame.columns, frame.get_columns(), strict=True))
+    _check_nulls(columns)
+    if MICRO_BOS in columns:
+        micro_bos = columns[MICRO_BOS].to_numpy()
         _check_sides(frame, micro_bos)
     else:
         micro_bos = np.zeros(frame.height, np.int8)
     return Bars(
-        frame["open_time"].to_numpy().view(np.int64),
-        frame["open"].to_numpy(),
-        frame["high"].to_numpy(),
-        frame["low"].to_numpy(),
-        frame["close"].to_numpy(),
-        frame["volume"].to_numpy(),
+        columns["open_time"].to_numpy().view(np.int64),
+        columns["open"].to_numpy(),
+        columns["high"].to_numpy(),
+        columns["low"].to_numpy(),
+        columns["close"].to_numpy(),
+        columns["volume"].to_numpy(),
         micro_bos,
     )
 
@@ -193,12 +213,12 @@ def _check_schema(frame: pl.DataFrame) -> None:
         raise ValueError(msg)
 
 
-def _check_nulls(frame: pl.DataFrame) -> None:
-    for column in frame.iter_columns():
+def _check_nulls(columns: dict[str, pl.Series]) -> None:
+    for name, column in columns.items():
         if column.null_count():
             row = column.is_null().arg_true()[0]
-            opened = frame["open_time"].to_physical()[row]
-            msg = f"{_place(row, opened)}: {column.name} is null; leave a missing candle out, never half of one"
+            opened = columns["open_time"].to_physical()[row]
+            msg = f"{_place(row, opened)}: {name} is null; leave a missing candle out, never half of one"
             raise ValueError(msg)
 
 

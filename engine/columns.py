@@ -1,8 +1,8 @@
 """From the kernels' arrays to polars: `NaN`, `NEVER` and −1 inside, `null` outside.
 
-A column can be made in two ways that say the same: many rows as a series, lent through Arrow buffers and not copied
-where that is possible; the few rows of a live bar as Python values, for what a series costs whatever its length is
-more than a bar may take.
+A column can be made in two ways that say the same: many rows as an Arrow array over the kernels' own memory, the few
+rows of a live bar as Python values, for what an array costs whatever its length is more than a bar may take. What is
+the same in every row takes no memory.
 
 Invariant: a float goes through both ways bit by bit.
 
@@ -12,7 +12,7 @@ Invariant: a float goes through both ways bit by bit.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
 import numpy as np
@@ -26,12 +26,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-Value: TypeAlias = str | int | list[float] | None
+Value: TypeAlias = str | int | tuple[float, ...] | None
 
-# Rows up to which a table is built from values, up to which a column is copied, and from which a query pays whose
-# literals take no room.
-_FEW, _LITTLE, _MANY = 16, 50_000, 10_000
-_TS = pl.Datetime("us", "UTC")
+# Rows up to which a table is built from values.
+_FEW = 16
+_TS = pa.timestamp("us", "UTC")
 
 
 class Column(Protocol):
@@ -43,8 +42,8 @@ class Column(Protocol):
     @property
     def size(self) -> int: ...  # noqa: D102 - how many rows it has
 
-    def series(self) -> pl.Series:
-        """The column, for many rows."""
+    def array(self) -> pa.Array:
+        """The column, for many rows: over the memory of its values, which nobody writes to again."""
         ...
 
     def listed(self) -> list[Any]:
@@ -66,13 +65,26 @@ def table(schema: pl.Schema, same: Mapping[str, Value], columns: Sequence[Column
         for name, value in same.items():
             lists[name] = [value] * size
         return pl.DataFrame(list(zip(*(lists[name] for name in schema), strict=True)), schema, orient="row")
-    found = {column.name: column.series() for column in columns}
-    if size > _MANY:
-        literals = {name: pl.lit(value, schema[name]).alias(name) for name, value in same.items()}
-        return pl.DataFrame(list(found.values())).select(literals.get(name, pl.col(name)) for name in schema)
-    for name, value in same.items():
-        found[name] = pl.Series(name, [value], schema[name]).new_from_index(0, size)
-    return pl.DataFrame([found[name] for name in schema])
+    names = [column.name for column in columns]
+    read = pl.DataFrame(pa.RecordBatch.from_arrays([column.array() for column in columns], names)).get_columns()
+    found = [
+        column.named(part) if isinstance(column, Names) else part for column, part in zip(columns, read, strict=True)
+    ]
+    constants = tuple((name, value, schema[name]) for name, value in same.items())
+    return _repeated(constants, (size - 1).bit_length()).head(size).hstack(found)[schema.names()]
+
+
+@lru_cache(maxsize=1_024)
+def _repeated(constants: tuple[tuple[str, Value, pl.DataType], ...], bits: int) -> pl.DataFrame:
+    """Columns that say one thing, 2 ** `bits` rows of them: polars keeps the value, once."""
+    rows = pl.Series("row", np.zeros(2**bits, np.int8)).to_frame()
+    return rows.select(pl.col("row"), *(_literal(value, dtype).alias(name) for name, value, dtype in constants)).drop(
+        "row"
+    )
+
+
+def _literal(value: Value, dtype: pl.DataType) -> pl.Expr:
+    return pl.lit(list(value) if isinstance(value, tuple) else value, dtype)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -81,16 +93,16 @@ class Plain:
 
     name: str
     values: NDArray[Any]
-    dtype: pl.DataType
+    dtype: pa.DataType
 
     @property
     def size(self) -> int:
         """How many rows."""
         return self.values.size
 
-    def series(self) -> pl.Series:
+    def array(self) -> pa.Array:
         """See `Column`."""
-        return pl.Series(self.name, self.values).cast(self.dtype)
+        return pa.array(self.values, self.dtype)
 
     def listed(self) -> list[Any]:
         """See `Column`."""
@@ -110,7 +122,7 @@ class Reals:
         """How many rows."""
         return self.values.size
 
-    def series(self) -> pl.Series:
+    def array(self) -> pa.Array:
         """See `Column`. Undefined values mostly stand at the start: their bitmap is made from their number."""
         if self.undefined == 0:
             valid = None
@@ -120,7 +132,7 @@ class Reals:
             valid[self.undefined // 8] = 0xFF << self.undefined % 8 & 0xFF
         else:
             valid = np.packbits(~np.isnan(self.values), bitorder="little")
-        return _lent(pa.float64(), self.values, valid).alias(self.name)
+        return _lent(pa.float64(), self.values, valid)
 
     def listed(self) -> list[Any]:
         """See `Column`."""
@@ -139,11 +151,11 @@ class Instants:
         """How many rows."""
         return self.values.size
 
-    def series(self) -> pl.Series:
+    def array(self) -> pa.Array:
         """See `Column`."""
         present = self.values != NEVER
         valid = None if present.all() else np.packbits(present, bitorder="little")
-        return _lent(pa.int64(), self.values, valid).cast(_TS).alias(self.name)
+        return _lent(_TS, self.values, valid)
 
     def listed(self) -> list[Any]:
         """See `Column`."""
@@ -164,13 +176,15 @@ class Names:
         """How many rows."""
         return self.codes.size
 
-    def series(self) -> pl.Series:
+    def array(self) -> pa.Array:
         """See `Column`."""
         present = self.codes >= 0
         valid = None if present.all() else np.packbits(present, bitorder="little")
-        return _dictionary(self.texts, self.dtype)[_lent(pa.uint32(), self.codes.astype(np.uint32), valid)].alias(
-            self.name
-        )
+        return _lent(pa.uint32(), self.codes.astype(np.int32, copy=False), valid)
+
+    def named(self, codes: pl.Series) -> pl.Series:
+        """The column from what polars has read of `array`."""
+        return _dictionary(self.texts, self.dtype)[codes].alias(self.name)
 
     def listed(self) -> list[Any]:
         """See `Column`."""
@@ -179,23 +193,25 @@ class Names:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Texts:
-    """Texts as they are."""
+    """Texts of one width: shape (rows, width), in ASCII."""
 
     name: str
-    texts: list[str]
+    characters: NDArray[np.uint8]
 
     @property
     def size(self) -> int:
         """How many rows."""
-        return len(self.texts)
+        return len(self.characters)
 
-    def series(self) -> pl.Series:
+    def array(self) -> pa.Array:
         """See `Column`."""
-        return pl.Series(self.name, self.texts, pl.String())
+        rows, width = self.characters.shape
+        ends = pa.py_buffer(np.arange(rows + 1) * width)
+        return pa.Array.from_buffers(pa.large_string(), rows, [None, ends, pa.py_buffer(self.characters)])
 
     def listed(self) -> list[Any]:
         """See `Column`."""
-        return self.texts
+        return [row.tobytes().decode("ascii") for row in self.characters]
 
 
 @cache
@@ -203,10 +219,7 @@ def _dictionary(texts: tuple[str, ...], dtype: pl.DataType | None) -> pl.Series:
     return pl.Series(texts, dtype=pl.Enum(texts) if dtype is None else dtype)
 
 
-def _lent(dtype: pa.DataType, values: NDArray[np.generic], valid: NDArray[np.uint8] | None) -> pl.Series:
-    """A series over the memory of `values` (contiguous, never written to again); a zero bit of `valid` is a null."""
-    if valid is None and values.size <= _LITTLE:
-        return pl.Series(values)  # a copy, which takes less time than lending
+def _lent(dtype: pa.DataType, values: NDArray[np.generic], valid: NDArray[np.uint8] | None) -> pa.Array:
+    """An array over the memory of `values` (contiguous, never written to again); a zero bit of `valid` is a null."""
     bitmap = None if valid is None else pa.py_buffer(valid)
-    array = pa.Array.from_buffers(dtype, values.size, [bitmap, pa.py_buffer(values)])
-    return cast("pl.Series", pl.from_arrow(array))
+    return pa.Array.from_buffers(dtype, values.size, [bitmap, pa.py_buffer(values)])

@@ -74,6 +74,7 @@ _FIRST_SIGNAL = _FIRST_MACD + 8
 _FIRST_NATR_RANK = _FIRST_ATR + LEAD
 _FIRST_BBW_RANK = _FIRST_BAND + LEAD
 _STRIDE = 20  # divides LEAD + 1
+_CODES = 65_534  # steps a block's values are told apart by, of 16 bits
 
 # Rows of the block's own values that need no past.
 _UP, _DOWN, _GAIN, _LOSS, _TYPICAL, _VALUE, _SUM_VALUE, _SUM_VOLUME = range(8)
@@ -267,23 +268,53 @@ def _bands(
 
 
 @formula
-def _rank(values: NDArray[Any], rank: NDArray[Any]) -> None:
+def _encode(values: NDArray[Any], codes: NDArray[Any]) -> None:
+    """Sixteen bits for each value, in the order of the values: of two codes the lower has the lower value.
+
+    Subtraction and multiplication round in order, so only values that lie close share a code. All share one where a
+    value is not a number, or where they have no finite extent.
+    """
+    lowest, highest, numbers = np.inf, -np.inf, True
+    for i in range(values.size):
+        x = values[i]
+        lowest = x if x < lowest else lowest
+        highest = x if x > highest else highest
+        numbers &= x == x
+    scale = _CODES / (highest - lowest)
+    if not (numbers and 0.0 < scale < np.inf):
+        scale = 0.0
+    for i in range(values.size):
+        place = (values[i] - lowest) * scale
+        codes[i] = np.int32(place if place >= 0.0 else 0.0) - _CODES // 2
+
+
+@formula
+def _rank(values: NDArray[Any], codes: NDArray[Any], counts: NDArray[Any], rank: NDArray[Any]) -> None:
     """Share of the 199 values before each one that are strictly below it.
 
-    Counted in ten strides of twenty, several bars at a time (counts are exact in a float). The value itself is the
-    200th of its window and never below itself.
+    Codes are compared in the place of values, in ten strides of twenty and many bars at a time. The value itself is
+    the 200th of its window; where another one has its code, the values are counted instead.
     """
-    rank[:] = 0.0
+    _encode(values, codes[: values.size])
+    below, same = counts[0, : rank.size], counts[1, : rank.size]
+    below[:] = 0
+    same[:] = 0
     for stride in range(0, LEAD + 1, _STRIDE):
         for i in range(rank.size):
-            x = values[LEAD + i]
-            below = rank[i]
+            code, lower, equal = codes[LEAD + i], below[i], same[i]
             for j in range(_STRIDE):
-                below = below + 1.0 if values[stride + i + j] < x else below
-            rank[i] = below
+                other = codes[stride + i + j]
+                lower = np.int16(lower + np.int16(other < code))
+                equal = np.int16(equal + np.int16(other == code))
+            below[i], same[i] = lower, equal
     for i in range(rank.size):
         x = values[LEAD + i]
-        rank[i] = rank[i] / 199.0 if x == x else np.nan
+        found = int(below[i])
+        if same[i] > 1:
+            found = 0
+            for j in range(LEAD):
+                found += values[i + j] < x
+        rank[i] = found / 199.0 if x == x else np.nan
 
 
 @formula
@@ -369,6 +400,7 @@ def features(
     """
     s = state[0]
     past = np.empty((2, LEAD + _BLOCK))
+    codes, ranked = np.empty(LEAD + _BLOCK, np.int16), np.empty((2, _BLOCK), np.int16)
     own = np.empty((8, _BLOCK))
     _recall(past[_NATR], s.natr)
     _recall(past[_BBW], s.bbw)
@@ -388,8 +420,8 @@ def features(
         _vwap(s, open_time[block : stop + LEAD], v, own, out[VWAP, start:end])
         _ratios(own, c, past[_NATR], out, start, size)
         _bands(c, v, past[_BBW], out, sum_volume[block:stop], start, size)
-        _rank(past[_NATR], out[NATR_RANK, start:end])
-        _rank(past[_BBW], out[BBW_RANK, start:end])
+        _rank(past[_NATR, : LEAD + size], codes, ranked, out[NATR_RANK, start:end])
+        _rank(past[_BBW, : LEAD + size], codes, ranked, out[BBW_RANK, start:end])
         _blank_all(out, start, end, s.bars)
         for row in range(undefined.size):
             undefined[row] += _count_nan(out[row, start:end])

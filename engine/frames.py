@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 
 from engine.columns import Instants, Names, Plain, Reals, Texts, Value, table
+from engine.digests import HEX, hex_digests
 from engine.features import COLUMNS
 from engine.regime import NO_ROW, REGIMES, VOL_STATES
 from engine.retest import AGENT, FLAGS
@@ -156,7 +158,7 @@ def indicator_frame(
     if ts.size == 0:
         return _NO_INDICATORS.clone()
     reals = [Reals(name, values[row], int(undefined[row])) for row, name in enumerate((*COLUMNS, "range_pos"))]
-    return table(INDICATOR_SCHEMA, _named(key), [Instants("ts", ts), Plain("trend", trend, pl.Int16()), *reals])
+    return table(INDICATOR_SCHEMA, _named(key), [Instants("ts", ts), Plain("trend", trend, pa.int16()), *reals])
 
 
 def regime_frame(key: SeriesKey, ts: NDArray[np.int64], *, codes: NDArray[np.uint8], rows: int) -> pl.DataFrame:
@@ -221,31 +223,23 @@ def liquidity_frame(key: SeriesKey, rows: Columns) -> pl.DataFrame:
     return table(LIQUIDITY_SCHEMA, _named(key), columns)
 
 
-def zone_event_frame(key: SeriesKey, rows: Columns) -> pl.DataFrame:
-    """The rows of table `zone_events` from `ZONE_EVENT` records, in the order of their happening."""
-    if rows.size == 0:
+def zone_event_frame(key: SeriesKey, times: Columns, codes: Columns) -> pl.DataFrame:
+    """The rows of table `zone_events` from `EVENT_TIMES` and `EVENT_CODES`, in the order of their happening."""
+    if times.size == 0:
         return _NO_ZONE_EVENTS.clone()
     columns: list[Column] = [
-        Names("kind", ZONE_KINDS, rows["kind"]),
-        Instants("created_ts", rows["created_ts"]),
-        Instants("parent_created_ts", rows["parent_ts"]),
-        Instants("ts", rows["ts"]),
-        Names("event", ZONE_EVENTS, rows["event"]),
-        Plain("touches", rows["touches"], pl.Int32()),
+        Names("kind", ZONE_KINDS, codes["kind"]),
+        Instants("created_ts", times["created_ts"]),
+        Instants("parent_created_ts", times["parent_ts"]),
+        Instants("ts", times["ts"]),
+        Names("event", ZONE_EVENTS, codes["event"]),
+        Plain("touches", codes["touches"], pa.int32()),
     ]
     return table(ZONE_EVENT_SCHEMA, _named(key), columns)
 
 
-def zone_frame(key: SeriesKey, params: EngineParams, rows: Columns, *, since: int) -> pl.DataFrame:
-    """The rows of table `zones` from `ZONE` records, in the order of creation.
-
-    Args:
-        key: Series of the zones.
-        params: Parameters they were made with.
-        rows: The last record of each id counts.
-        since: Only zones whose last event is later have changed.
-    """
-    rows = _changed(rows, since)
+def zone_frame(key: SeriesKey, params: EngineParams, rows: Columns) -> pl.DataFrame:
+    """The rows of table `zones` from `ZONE` records, one a zone."""
     if rows.size == 0:
         return _NO_ZONES.clone()
     columns: list[Column] = [
@@ -257,9 +251,8 @@ def zone_frame(key: SeriesKey, params: EngineParams, rows: Columns, *, since: in
     return table(ZONE_SCHEMA, {**_named(key), "expiry_bars": params.expiry_bars}, columns)
 
 
-def inversion_frame(key: SeriesKey, params: EngineParams, rows: Columns, *, since: int) -> pl.DataFrame:
-    """The rows of table `inversions` from `ZONE` records; see `zone_frame`."""
-    rows = _changed(rows, since)
+def inversion_frame(key: SeriesKey, params: EngineParams, rows: Columns) -> pl.DataFrame:
+    """The rows of table `inversions` from `ZONE` records, one an inversion."""
     if rows.size == 0:
         return _NO_INVERSIONS.clone()
     columns: list[Column] = [
@@ -285,27 +278,29 @@ def signal_frame(key: SeriesKey, params: EngineParams, rows: Columns) -> pl.Data
         Reals("score", rows["score"]),
         Names("zone_kind", ZONE_KINDS[:2], rows["zone_kind"]),
         Instants("zone_created_ts", rows["zone_created_ts"]),
-        Plain("retest_ok", rows["retest_ok"] != 0, pl.Boolean()),
-        Plain("structure_ok", rows["structure_ok"] != 0, pl.Boolean()),
+        Plain("retest_ok", rows["retest_ok"] != 0, pa.bool_()),
+        Plain("structure_ok", rows["structure_ok"] != 0, pa.bool_()),
     ]
     return table(
-        SIGNAL_SCHEMA, {**_named(key), "agent": AGENT, "tp_r": list(params.tp_r), "ttl_bars": params.ttl_bars}, columns
+        SIGNAL_SCHEMA, {**_named(key), "agent": AGENT, "tp_r": params.tp_r, "ttl_bars": params.ttl_bars}, columns
     )
 
 
 def signal_id(key: SeriesKey, ts: int, *, agent: str, side: str, params_hash: str) -> str:
     """The name of a signal: sha256 of series key, ts in µs, agent, side and parameters, its first 24 hex characters."""
-    return hashlib.sha256(f"{key}|{ts}|{agent}|{side}|{params_hash}".encode()).hexdigest()[:24]
+    return hashlib.sha256(f"{key}|{ts}|{agent}|{side}|{params_hash}".encode()).hexdigest()[:HEX]
 
 
-def _signal_ids(key: SeriesKey, ts: NDArray[np.int64], short: NDArray[np.int8], *, params_hash: str) -> list[str]:
-    """`signal_id` of many signals of the retest."""
-    sha256 = hashlib.sha256
-    start, ends = f"{key}|".encode(), [f"|{AGENT}|{side}|{params_hash}".encode() for side in SIGNAL_SIDES]
-    return [
-        sha256(b"%b%d%b" % (start, instant, ends[side])).hexdigest()[:24]
-        for instant, side in zip(ts.tolist(), short.tolist(), strict=True)
-    ]
+def _signal_ids(
+    key: SeriesKey, ts: NDArray[np.int64], short: NDArray[np.int8], *, params_hash: str
+) -> NDArray[np.uint8]:
+    """`signal_id` of many signals of the retest, in ASCII; `ts` ascending."""
+    ids = np.empty((ts.size, HEX), np.uint8)
+    for code, side in enumerate(SIGNAL_SIDES):
+        rows = np.flatnonzero(short == code)
+        if rows.size:
+            ids[rows] = hex_digests(f"{key}|".encode(), ts[rows], f"|{AGENT}|{side}|{params_hash}".encode())
+    return ids
 
 
 @cache
@@ -320,21 +315,6 @@ def _feature_texts() -> tuple[str, ...]:
     return tuple(texts)
 
 
-def _changed(rows: Columns, since: int) -> Columns:
-    """The last record of each id whose last event is later than `since`, in the order of ids, that of creation."""
-    if rows.size == 0:
-        return rows
-    ids = rows["id"] - rows["id"].min()
-    if ids.max() < 8 * ids.size:
-        places = np.full(ids.max() + 1, -1)
-        places[ids] = np.arange(ids.size)  # of several records for one place the last stays
-        places = places[places >= 0]
-    else:  # few records of numbers far apart: long lives
-        order = np.argsort(ids, kind="stable")
-        places = order[np.append(ids[order[1:]] != ids[order[:-1]], True)]
-    return rows.gather(places[rows["event_ts"][places] > since])
-
-
 def _mirrored(rows: Columns) -> NDArray[np.int8]:
     """0 for HIGH, up, DEMAND and LONG, 1 for their mirror images."""
     return (rows["side"] < 0).view(np.int8)
@@ -347,9 +327,9 @@ def _life(rows: Columns) -> list[Column]:
         Reals("price_lo", rows["price_lo"]),
         Reals("price_hi", rows["price_hi"]),
         Instants("created_ts", rows["created_ts"]),
-        Plain("strength", rows["strength"], pl.Int16()),
+        Plain("strength", rows["strength"], pa.int16()),
         # Later touches are counted, not written, until the zone ends.
-        Plain("touches", np.where(rows["status"] == 0, np.minimum(rows["touches"], 1), rows["touches"]), pl.Int32()),
+        Plain("touches", np.where(rows["status"] == 0, np.minimum(rows["touches"], 1), rows["touches"]), pa.int32()),
         Instants("first_touch_ts", rows["first_touch_ts"]),
         Names("status", STATUSES, rows["status"]),
         Instants("ended_ts", rows["ended_ts"]),

@@ -178,25 +178,33 @@ def lives(  # noqa: C901 - the rules of one bar in their order; to hand an array
     oldest, size = 0, 0
     for i in range(close.size):
         t, ts = first + i, open_time[i] + step
-        dues, ended = 0, False
+        dues, expired = 0, False
         for ladder in range(2):
             reached, closed = (low[i], close[i]) if ladder == 0 else (-high[i], -close[i])
-            k = heights[ladder] - 1
-            while k >= 0 and reached <= ladders[ladder, k].near:
-                rung = ladders[ladder, k]
-                happens = _touch(zones[rung.row], ts)
-                if closed < rung.far:
-                    _end(zones[rung.row], _MITIGATED, ts)
-                    happens = ended = True
-                if happens:
-                    due[dues] = rung.row
-                    dues += 1
+            height = heights[ladder]
+            k = height
+            while k > 0 and reached <= ladders[ladder, k - 1].near:
                 k -= 1
+            kept = k
+            for reaching in range(k, height):
+                row = ladders[ladder, reaching].row
+                happens = _touch(zones[row], ts)
+                if closed < ladders[ladder, reaching].far:
+                    _end(zones[row], _MITIGATED, ts)
+                    happens = True
+                else:
+                    if kept != reaching:
+                        ladders[ladder, kept] = ladders[ladder, reaching]
+                    kept += 1
+                if happens:
+                    due[dues] = row
+                    dues += 1
+            heights[ladder] = kept
         while oldest < coming and (zones[oldest].status != _ACTIVE or t - zones[oldest].created >= expiry_bars):
             zone = zones[oldest]
             if zone.status == _ACTIVE:
                 _end(zone, _EXPIRED, ts)
-                ended = True
+                expired = True
                 if zone.first_touch_ts != ts:  # else it is due already
                     due[dues] = oldest
                     dues += 1
@@ -206,7 +214,7 @@ def lives(  # noqa: C901 - the rules of one bar in their order; to hand an array
             zone = zones[due[k]]
             _log(events[size], zone, due[k], _TOUCHED if zone.status == _ACTIVE else zone.status + _ENDED, (t, ts))
             size += 1
-        if ended:
+        if expired:
             _leave(ladders, heights, zones)
 
         while coming < zones.size and zones[coming].created == t:
@@ -234,31 +242,38 @@ def lives(  # noqa: C901 - the rules of one bar in their order; to hand an array
 
 
 @formula
-def _copy(event: Record, log: NDArray[Any], place: int) -> None:
-    """Write an event to a column of the log, in the order of `engine.rows.LOGGED`."""
-    log[0, place] = event.ts
-    log[1, place] = event.event
-    log[2, place] = event.kind
-    log[3, place] = event.created_ts
-    log[4, place] = event.parent_ts
-    log[5, place] = event.touches
+def _copy(event: Record, times: NDArray[Any], codes: NDArray[Any], place: int) -> None:
+    """Write an event to columns, in the order of `engine.rows.EVENT_TIMES` and `engine.rows.EVENT_CODES`."""
+    times[0, place] = event.ts
+    times[1, place] = event.created_ts
+    times[2, place] = event.parent_ts
+    codes[0, place] = event.kind
+    codes[1, place] = event.event
+    codes[2, place] = event.touches
 
 
-@kernel(types.void(_events, _events, types.Array(_int, 2, "C"), _int))
-def merge_events(zones: NDArray[np.void], inversions: NDArray[np.void], log: NDArray[np.int64], at: int) -> None:
+@kernel(types.void(_events, _events, types.Array(_int, 2, "C"), types.Array(types.int32, 2, "C"), _int))
+def merge_events(
+    zones: NDArray[np.void],
+    inversions: NDArray[np.void],
+    times: NDArray[np.int64],
+    codes: NDArray[np.int32],
+    at: int,
+) -> None:
     """Put the events of zones and inversions in one order: by bar, within a bar those of zones first.
 
     Args:
         zones: Events of zones, in order.
         inversions: Events of inversions, in order.
-        log: Written from column `at` on: a row for each field of `engine.rows.LOGGED`.
+        times: Written from column `at` on: a row for each field of `engine.rows.EVENT_TIMES`.
+        codes: The same for `engine.rows.EVENT_CODES`.
         at: Where the first of these events stands.
     """
     j = 0
     for i in range(zones.size):
         while j < inversions.size and inversions[j].bar < zones[i].bar:
-            _copy(inversions[j], log, at + i + j)
+            _copy(inversions[j], times, codes, at + i + j)
             j += 1
-        _copy(zones[i], log, at + i + j)
+        _copy(zones[i], times, codes, at + i + j)
     for k in range(j, inversions.size):
-        _copy(inversions[k], log, at + zones.size + k)
+        _copy(inversions[k], times, codes, at + zones.size + k)

@@ -85,7 +85,6 @@ ZONE = np.dtype(
     ]
 )
 
-# Whole numbers all of them, in this order: kernels write them as a matrix too.
 ZONE_EVENT = np.dtype(
     [
         ("bar", "<i8"),
@@ -99,8 +98,9 @@ ZONE_EVENT = np.dtype(
     ]
 )
 
-# What is left of an event for its table.
-LOGGED = np.dtype([(name, "<i8") for name in ZONE_EVENT.names[2:]])  # type: ignore[index]
+# What is left of an event for its table: instants, and small numbers that take half the room.
+EVENT_TIMES = np.dtype([(name, "<i8") for name in ("ts", "created_ts", "parent_ts")])
+EVENT_CODES = np.dtype([(name, "<i4") for name in ("kind", "event", "touches")])
 
 SIGNAL = np.dtype(
     [
@@ -118,25 +118,64 @@ SIGNAL = np.dtype(
 )
 
 
-_matrix = types.Array(types.int64, 2, "C")
+_int = types.int64
+_matrix = types.Array(_int, 2, "C")
+_STATUS, _EVENT_TS = (list(ZONE.fields or ()).index(name) for name in ("status", "event_ts"))
+_ACTIVE = 0
 
 
-@kernel(types.void(_matrix, _matrix, types.int64))
+@kernel(types.void(_matrix, _matrix, _int))
 def transpose(rows: NDArray[np.int64], columns: NDArray[np.int64], at: int) -> None:
-    """Write rows of shape (rows, fields) to columns of shape (fields, …) from place `at` on.
+    """Write rows of shape (rows, fields) to columns of shape (fields, …) from place `at` on."""
+    for row in range(rows.shape[0]):
+        for field in range(rows.shape[1]):
+            columns[field, at + row] = rows[row, field]
 
-    A field at a time, so that what is written is contiguous; numpy's own transposed copy takes longer.
+
+@kernel(types.void(_matrix, types.Array(_int, 1, "C"), _int, _matrix, _int))
+def settle(
+    zones: NDArray[np.int64], places: NDArray[np.int64], before: int, columns: NDArray[np.int64], at: int
+) -> None:
+    """Write the zones of a span to columns: known ones over what was there, new ones behind each other.
+
+    Args:
+        zones: `ZONE` records as a matrix.
+        places: Where the first `before` of them stand in `columns`; written: where those stand that are active now.
+        before: How many of them have a place.
+        columns: Written, shape (fields, …).
+        at: Place of the first new one.
     """
-    for field in range(rows.shape[1]):
-        column = columns[field]
-        for row in range(rows.shape[0]):
-            column[at + row] = rows[row, field]
+    active = 0
+    for row in range(zones.shape[0]):
+        place = places[row] if row < before else at + row - before
+        for field in range(zones.shape[1]):
+            columns[field, place] = zones[row, field]
+        if zones[row, _STATUS] == _ACTIVE:
+            places[active] = place
+            active += 1
+
+
+@kernel(_int(_matrix, _int, _int))
+def forget(columns: NDArray[np.int64], known: int, since: int) -> int:
+    """Close up the first `known` zones to those to which something has happened later than `since`.
+
+    Returns:
+        Where the first of those left stands; the last stands where it stood.
+    """
+    start = known
+    for place in range(known - 1, -1, -1):
+        if columns[_EVENT_TS, place] > since:
+            start -= 1
+            if start != place:
+                for field in range(columns.shape[0]):
+                    columns[field, start] = columns[field, place]
+    return start
 
 
 class Columns:
     """Rows by column: written as records, read field by field.
 
-    Every field of a record has eight bytes, so turning rows into columns is transposing one matrix.
+    All fields of a record are of one size, so turning rows into columns is transposing one matrix.
 
     Args:
         dtype: Type of the records.
@@ -145,16 +184,16 @@ class Columns:
     def __init__(self, dtype: np.dtype[Any]) -> None:
         self._dtype = dtype
         self._places = {name: place for place, name in enumerate(dtype.names or ())}
-        self._values = np.empty((len(self._places), 0), np.int64)
-        self._size = 0
+        self._values = np.empty((len(self._places), 0), f"i{dtype.itemsize // len(self._places)}")
+        self._start = self._end = 0
 
     @property
     def size(self) -> int:
         """How many rows."""
-        return self._size
+        return self._end - self._start
 
     @property
-    def matrix(self) -> NDArray[np.int64]:
+    def matrix(self) -> NDArray[Any]:
         """The bytes of all rows and of some more: shape (fields, rows or more), to be written to after `extend`."""
         return self._values
 
@@ -168,28 +207,52 @@ class Columns:
         Returns:
             The place of the first of them in `matrix`.
         """
-        start, self._size = self._size, self._size + rows
-        if self._size > self._values.shape[1]:
-            room = self._size if share == 1.0 else int(1.2 * self._size / share)
-            values = np.empty((len(self._places), room), np.int64)
-            values[:, :start] = self._values[:, :start]
+        at, self._end = self._end, self._end + rows
+        if self._end > self._values.shape[1]:
+            room = self._end if share == 1.0 else int(1.2 * self._end / share)
+            values = np.empty((len(self._places), room), self._values.dtype)
+            values[:, :at] = self._values[:, :at]
             self._values = values
-        return start
+        return at
 
     def append(self, rows: NDArray[np.void], *, share: float) -> None:
-        """Copy records behind those there are; `share` as in `extend`."""
+        """Copy records of eight-byte fields behind those there are; `share` as in `extend`."""
         if rows.size:
-            start = self.extend(rows.size, share=share)
-            transpose(rows.view(np.int64).reshape(rows.size, -1), self._values, start)
+            at = self.extend(rows.size, share=share)
+            transpose(self._matrix(rows), self._values, at)
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         """One field of all rows, contiguous."""
-        values: NDArray[Any] = self._values[self._places[name], : self._size].view(self._dtype[name])
+        values: NDArray[Any] = self._values[self._places[name], self._start : self._end].view(self._dtype[name])
         return values
 
-    def gather(self, rows: NDArray[np.int64]) -> Columns:
-        """The rows of these positions, in their order."""
-        gathered = Columns(self._dtype)
-        gathered._values = np.take(self._values, rows, axis=1)
-        gathered._size = rows.size
-        return gathered
+    def _matrix(self, rows: NDArray[np.void]) -> NDArray[np.int64]:
+        return rows.view(np.int64).reshape(rows.size, len(self._places))
+
+
+class ZoneColumns(Columns):
+    """Zones by column, one row each in the order of creation: those active before a call, then those born in it.
+
+    Args:
+        active: How many are active before the call.
+        limit: How many may be.
+    """
+
+    def __init__(self, active: int, limit: int) -> None:
+        super().__init__(ZONE)
+        self._known = active
+        self._active = np.arange(limit)
+
+    def settle(self, zones: NDArray[np.void], born: int, *, share: float) -> None:
+        """Take in what became of zones in a span: of those active before it, in their order, then of the `born` ones.
+
+        `share` as in `Columns.extend`.
+        """
+        before = zones.size - born
+        at = self.extend(born if self._end else zones.size, share=share)
+        settle(self._matrix(zones), self._active, before, self._values, max(at, before))
+
+    def forget_unchanged(self, since: int) -> None:
+        """Leave out zones to which nothing has happened later than `since`, once the call's last span has settled."""
+        if self._end:
+            self._start = forget(self._values, self._known, since)

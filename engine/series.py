@@ -25,7 +25,7 @@ from engine.bars import Bars, check_bars, read_bars
 from engine.kernel import warm_up
 from engine.params import EngineParams
 from engine.snapshot import Saved, SnapshotRefused, decode, encode
-from engine.spans import SPAN, Found, Room, Span, run_span
+from engine.spans import SPAN, Found, Span, run_span, spare_room
 from engine.state import SeriesState
 
 if TYPE_CHECKING:
@@ -89,17 +89,17 @@ class SeriesRows:
     @cached_property
     def zone_events(self) -> pl.DataFrame:
         """Rows of table `zone_events`: what happened to zones and inversions, at most one row for each a bar."""
-        return frames.zone_event_frame(self.key, self.found.zone_events)
+        return frames.zone_event_frame(self.key, self.found.event_times, self.found.event_codes)
 
     @cached_property
     def zones(self) -> pl.DataFrame:
         """Rows of table `zones` that these bars changed, in their last state; one a zone."""
-        return frames.zone_frame(self.key, self.params, self.found.zones, since=self._since)
+        return frames.zone_frame(self.key, self.params, self.found.zones)
 
     @cached_property
     def inversions(self) -> pl.DataFrame:
         """Rows of table `inversions` that these bars changed, in their last state; one an inversion."""
-        return frames.inversion_frame(self.key, self.params, self.found.inversions, since=self._since)
+        return frames.inversion_frame(self.key, self.params, self.found.inversions)
 
     @cached_property
     def signals(self) -> pl.DataFrame:
@@ -110,11 +110,6 @@ class SeriesRows:
         """The rows of one of `TABLES`, by its name."""
         found: pl.DataFrame = getattr(self, "signals" if table == "signals_raw" else table)
         return found
-
-    @property
-    def _since(self) -> int:
-        """An instant after every bar before these and before the `ts` of the first of these."""
-        return int(self.found.open_time[0]) if self.found.open_time.size else 0
 
     @cached_property
     def _ts(self) -> NDArray[np.int64]:
@@ -194,12 +189,13 @@ class SeriesEngine:
             ValueError: See `advance`.
         """
         state = self._state.copy()
-        found = Found.of(bars)
-        room = Room(min(bars.size, SPAN), self._params)
-        for start in range(0, bars.size, SPAN):
-            end = min(start + SPAN, bars.size)
-            check_bars(bars, self._key.tf, start=start, end=end, last_open_time=self.last_open_time)
-            run_span(Span.of(bars, start, end, state.tail), state, found, room, self._params, self._key.tf.us)
+        found = Found.of(bars, state, self._params)
+        with spare_room(min(bars.size, SPAN), self._params) as room:
+            for start in range(0, bars.size, SPAN):
+                end = min(start + SPAN, bars.size)
+                check_bars(bars, self._key.tf, start=start, end=end, last_open_time=self.last_open_time)
+                run_span(Span.of(bars, start, end, state.tail), state, found, room, self._params, self._key.tf.us)
+        found.finish()
         if bars.size:
             state.position["bars"] += bars.size
             state.position["last_open_time"] = bars.open_time[-1]

@@ -12,8 +12,9 @@ Which of the two it is follows from the index of the bar. A price that is NaN is
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Self
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import numpy as np
 
@@ -171,10 +172,16 @@ MICRO = np.dtype(
 )
 
 
+# Type, number and place in bytes of each of the records below.
+_Layout: TypeAlias = tuple[tuple[np.dtype[Any], int, int], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class SeriesState:
     """The records of one series, each an array that kernels write in place: one record, or as many as params allow."""
 
+    _bytes: NDArray[np.uint8]  # which all others are views of
+    _layout: _Layout
     position: NDArray[np.void]
     tail: NDArray[np.void]
     features: NDArray[np.void]
@@ -192,7 +199,8 @@ class SeriesState:
     @classmethod
     def at_start(cls, params: EngineParams) -> Self:
         """The state before bar 0."""
-        state = cls(*(np.zeros(count, dtype) for dtype, count in _layout(params)))
+        layout, size = _layout(params)
+        state = cls._over(np.zeros(size, np.uint8), layout)
         state.tail["open_time"] = NEVER
         for name in ("open", "high", "low", "close", "volume"):
             state.tail[name] = np.nan
@@ -216,9 +224,7 @@ class SeriesState:
 
     def copy(self) -> SeriesState:
         """A state of its own: what is written to one is not seen in the other."""
-        # By bytes: numpy copies records field by field, which a live bar would pay for with a tenth of its time.
-        parts = (getattr(self, field.name) for field in fields(self))
-        return SeriesState(*(part.view(np.uint8).copy().view(part.dtype) for part in parts))
+        return self._over(self._bytes.copy(), self._layout)
 
     @classmethod
     def from_bytes(cls, data: bytes, params: EngineParams) -> Self:
@@ -227,19 +233,18 @@ class SeriesState:
         Raises:
             ValueError: `data` has not the size of a state with these parameters, or counts more than it has room for.
         """
-        layout = _layout(params)
-        expected = sum(dtype.itemsize * count for dtype, count in layout)
+        layout, expected = _layout(params)
         if len(data) != expected:
             msg = f"a series state has {expected} bytes, received {len(data)}"
             raise ValueError(msg)
-        parts: list[NDArray[Any]] = []
-        start = 0
-        for dtype, count in layout:
-            parts.append(np.frombuffer(data, dtype, count=count, offset=start).copy())
-            start += dtype.itemsize * count
-        state = cls(*parts)
+        state = cls._over(np.frombuffer(data, np.uint8).copy(), layout)
         state._check_counts(params)
         return state
+
+    @classmethod
+    def _over(cls, data: NDArray[np.uint8], layout: _Layout) -> Self:
+        """The records that stand in `data` one behind the other."""
+        return cls(data, layout, *(np.ndarray(count, dtype, data, start) for dtype, count, start in layout))
 
     def _check_counts(self, params: EngineParams) -> None:
         """Kernels trust these: more than there is room for would be read from beyond it."""
@@ -256,12 +261,12 @@ class SeriesState:
 
     def to_bytes(self) -> bytes:
         """All records, one behind the other."""
-        return b"".join(getattr(self, field.name).tobytes() for field in fields(self))
+        return self._bytes.tobytes()
 
 
-def _layout(params: EngineParams) -> tuple[tuple[np.dtype[Any], int], ...]:
-    """Type and number of the records, in the order of the fields of `SeriesState`."""
-    return (
+def _layout(params: EngineParams) -> tuple[_Layout, int]:
+    """Type, number and place of the records, in the order of the fields of `SeriesState`, and their size in bytes."""
+    parts: tuple[tuple[np.dtype[Any], int], ...] = (
         (POSITION, 1),
         (TAIL, 1),
         (FEATURES, 1),
@@ -276,3 +281,5 @@ def _layout(params: EngineParams) -> tuple[tuple[np.dtype[Any], int], ...]:
         (np.dtype("<i8"), params.max_zones),
         (MICRO, 1),
     )
+    places = [0, *accumulate(dtype.itemsize * count for dtype, count in parts)]
+    return tuple((*part, start) for part, start in zip(parts, places, strict=False)), places[-1]
