@@ -1,6 +1,6 @@
-"""The public archive: monthly and daily kline files, verified before a row of them is read.
+"""The public archive: kline files by month and day and funding by month, verified before a row of them is read.
 
-Invariant: candles leave this module only from a zip whose sha256 is the one its CHECKSUM file states. A zip that
+Invariant: rows leave this module only from a zip whose sha256 is the one its CHECKSUM file states. A zip that
 contradicts its CHECKSUM is fetched once more, both files, past any cache; a second contradiction rejects the file by
 name and both hashes. A file that is not published is None, no error: the month goes on with daily files and REST.
 A zip without CHECKSUM is rejected (it cannot be verified), a CHECKSUM without zip counts as not published yet.
@@ -16,9 +16,11 @@ import logging
 from dataclasses import dataclass
 from datetime import date
 
-from contracts import SeriesKey
-from venues.binance.archive_files import MAX_ZIP_BYTES, ArchiveName, csv_of, stated_sha256, verify
+from contracts import InstrumentKey, SeriesKey
+from venues.binance.archive_files import MAX_ZIP_BYTES, ArchiveName, FundingName, csv_of, stated_sha256, verify
 from venues.binance.errors import Answer, ArchiveRejected, failure_of
+from venues.binance.funding import ParsedFunding
+from venues.binance.funding_wire import parse_funding_csv
 from venues.binance.transport import Method, Request, Transport
 from venues.binance.validation import ParsedCandles
 from venues.binance.wire import parse_csv
@@ -45,19 +47,33 @@ class KnownFile:
 
 
 @dataclass(frozen=True, slots=True)
-class ArchiveFile:
-    """One verified file.
+class VerifiedFile:
+    """A file whose zip has the hash that its CHECKSUM file states.
 
     Attributes:
         url: Address of the zip.
         etag: The ETag it was served with; None where the server gave none.
         sha256: Hash of the zip, equal to the one its CHECKSUM file states.
-        parsed: Candles, quarantined rows and dropped duplicates of the file.
     """
 
     url: str
     etag: str | None
     sha256: str
+
+    @property
+    def known(self) -> KnownFile:
+        """What to keep of this file."""
+        return KnownFile(self.url, self.etag, self.sha256)
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveFile(VerifiedFile):
+    """A verified file of candles.
+
+    Attributes:
+        parsed: Candles, quarantined rows and dropped duplicates of the file.
+    """
+
     parsed: ParsedCandles
 
     @property
@@ -65,10 +81,21 @@ class ArchiveFile:
         """Rows the file held, the refused and the doubled ones included."""
         return self.parsed.candles.height + self.parsed.quarantined.height + self.parsed.duplicates
 
+
+@dataclass(frozen=True, slots=True)
+class FundingFile(VerifiedFile):
+    """A verified file of funding settlements.
+
+    Attributes:
+        parsed: Settlements, quarantined rows and dropped duplicates of the file.
+    """
+
+    parsed: ParsedFunding
+
     @property
-    def known(self) -> KnownFile:
-        """What to keep of this file."""
-        return KnownFile(self.url, self.etag, self.sha256)
+    def rows(self) -> int:
+        """Rows the file held, the refused and the doubled ones included."""
+        return self.parsed.rows
 
 
 class ArchiveReader:
@@ -90,13 +117,31 @@ class ArchiveReader:
             ArchiveRejected: Published, but contradicting its checksum or unreadable.
             Retryable: The archive could not be reached.
         """
-        return await self._file(ArchiveName.of_month(key, month))
+        return await self._candles(ArchiveName.of_month(key, month))
 
     async def day(self, key: SeriesKey, day: date) -> ArchiveFile | None:
         """The file of one calendar day (UTC); None = not published. Raises like `month`."""
-        return await self._file(ArchiveName.of_day(key, day))
+        return await self._candles(ArchiveName.of_day(key, day))
 
-    def url(self, name: ArchiveName) -> str:
+    async def funding_month(self, instrument: InstrumentKey, month: date) -> FundingFile | None:
+        """The funding settlements of the calendar month that `month` lies in; None = not published.
+
+        The file has no column for the type of a rate nor for the mark price: special rates and prices are REST's.
+
+        Raises:
+            RequestRefused: The instrument is of spot, which has no funding.
+            ArchiveRejected: Published, but contradicting its checksum or unreadable.
+            Retryable: The archive could not be reached.
+        """
+        name = FundingName.of_month(instrument, month)
+        found = await self._file(name)
+        if found is None:
+            return None
+        file, table = found
+        parsed = parse_funding_csv(table, start=name.start, end=name.end, name=f"{name.stem}.csv")
+        return FundingFile(file.url, file.etag, file.sha256, parsed)
+
+    def url(self, name: ArchiveName | FundingName) -> str:
         """Address of a file, whether it is published or not."""
         return f"{self._base_url}/{name.path}"
 
@@ -121,7 +166,16 @@ class ArchiveReader:
             checksum is not None and stated_sha256(checksum.body, zip_name=known.url.rsplit("/", 1)[-1]) == known.sha256
         )
 
-    async def _file(self, name: ArchiveName) -> ArchiveFile | None:
+    async def _candles(self, name: ArchiveName) -> ArchiveFile | None:
+        found = await self._file(name)
+        if found is None:
+            return None
+        file, table = found
+        parsed = parse_csv(table, name.key.tf, start=name.start, end=name.end, name=f"{name.stem}.csv")
+        return ArchiveFile(file.url, file.etag, file.sha256, parsed)
+
+    async def _file(self, name: ArchiveName | FundingName) -> tuple[VerifiedFile, bytes] | None:
+        # The verified file and the CSV in it.
         url = self.url(name)
         rejection: ArchiveRejected | None = None
         for fetches in range(_FETCHES):
@@ -134,18 +188,13 @@ class ArchiveReader:
             if found is None:
                 return None
             zipped, sha256 = found
-            parsed = parse_csv(
-                csv_of(zipped.body, stem=name.stem),
-                name.key.tf,
-                start=name.start,
-                end=name.end,
-                name=f"{name.stem}.csv",
-            )
-            return ArchiveFile(url, zipped.headers.get("etag"), sha256, parsed)
+            return VerifiedFile(url, zipped.headers.get("etag"), sha256), csv_of(zipped.body, stem=name.stem)
         msg = f"{name.key} {url} was fetched {_FETCHES} times: {rejection}; what is stored stays, try again later"
         raise ArchiveRejected(msg) from rejection
 
-    async def _verified(self, name: ArchiveName, url: str, *, headers: dict[str, str]) -> tuple[Answer, str] | None:
+    async def _verified(
+        self, name: ArchiveName | FundingName, url: str, *, headers: dict[str, str]
+    ) -> tuple[Answer, str] | None:
         checksum = await self._get(f"{url}.CHECKSUM", headers=headers)
         if checksum is None:
             if await self._get(url, method="HEAD") is None:

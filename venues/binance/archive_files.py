@@ -19,8 +19,8 @@ from io import BytesIO
 from typing import Literal, Self
 from urllib.parse import quote
 
-from contracts import SeriesKey
-from venues.binance.errors import ArchiveRejected, quoted
+from contracts import InstrumentKey, SeriesKey
+from venues.binance.errors import ArchiveRejected, RequestRefused, quoted
 from venues.binance.hosts import market
 
 # A month of 1m klines is about 2 MB zipped and 7 MB as text.
@@ -49,9 +49,7 @@ class ArchiveName:
     @classmethod
     def of_month(cls, key: SeriesKey, month: date) -> Self:
         """The file of the calendar month that `month` lies in."""
-        start = datetime(month.year, month.month, 1, tzinfo=UTC)
-        end = datetime(month.year + month.month // 12, month.month % 12 + 1, 1, tzinfo=UTC)
-        return cls(key, "monthly", start, end)
+        return cls(key, "monthly", *_month(month))
 
     @classmethod
     def of_day(cls, key: SeriesKey, day: date) -> Self:
@@ -75,6 +73,54 @@ class ArchiveName:
         """Path of the zip below the archive's base address, percent-encoded."""
         folder = f"{market(self.key.venue).archive_folder}/{self.grain}/klines"
         return quote(f"{folder}/{self.key.symbol}/{self.key.tf}/{self.zip_name}")
+
+
+@dataclass(frozen=True, slots=True)
+class FundingName:
+    """The file of one month's funding settlements; there are no daily ones.
+
+    Attributes:
+        key: The perpetual.
+        start: First instant of the month.
+        end: First instant after it.
+    """
+
+    key: InstrumentKey
+    start: datetime
+    end: datetime
+
+    @classmethod
+    def of_month(cls, key: InstrumentKey, month: date) -> Self:
+        """The file of the calendar month that `month` lies in.
+
+        Raises:
+            RequestRefused: The instrument's market has no funding.
+        """
+        if not market(key.venue).has_funding:
+            msg = f"funding file of {key} for {month:%Y-%m}: {key.venue} has no funding; only perpetuals do"
+            raise RequestRefused(msg)
+        return cls(key, *_month(month))
+
+    @property
+    def stem(self) -> str:
+        """File name without its suffix."""
+        return f"{self.key.symbol}-fundingRate-{self.start:%Y-%m}"
+
+    @property
+    def zip_name(self) -> str:
+        """Name of the zip, as the CHECKSUM file states it."""
+        return f"{self.stem}.zip"
+
+    @property
+    def path(self) -> str:
+        """Path of the zip below the archive's base address, percent-encoded."""
+        folder = f"{market(self.key.venue).archive_folder}/monthly/fundingRate"
+        return quote(f"{folder}/{self.key.symbol}/{self.zip_name}")
+
+
+def _month(month: date) -> tuple[datetime, datetime]:
+    start = datetime(month.year, month.month, 1, tzinfo=UTC)
+    return start, datetime(month.year + month.month // 12, month.month % 12 + 1, 1, tzinfo=UTC)
 
 
 def stated_sha256(content: bytes, *, zip_name: str) -> str:

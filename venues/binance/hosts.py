@@ -49,6 +49,7 @@ class Market:
             any page, so its maximum; USD-M charges 2 below 500 rows, 5 to 1000 and 10 above, so 499 (250 rows a
             weight against 150 for its maximum of 1500).
         klines_tiers: `(rows, weight)` pairs: a page of fewer than `rows` rows costs `weight`; ascending.
+        has_funding: Its contracts settle a funding rate.
     """
 
     venue: str
@@ -58,6 +59,7 @@ class Market:
     exchange_info_weight: int
     page_limit: int
     klines_tiers: tuple[tuple[int, int], ...]
+    has_funding: bool
 
     def klines_weight(self, rows: int) -> int:
         """Weight of a klines page with `limit=rows`."""
@@ -73,6 +75,7 @@ MARKETS = {
         exchange_info_weight=20,
         page_limit=1000,
         klines_tiers=((1001, 2),),
+        has_funding=False,
     ),
     "binance_usdm": Market(
         venue="binance_usdm",
@@ -82,6 +85,7 @@ MARKETS = {
         exchange_info_weight=1,
         page_limit=499,
         klines_tiers=((100, 1), (500, 2), (1001, 5), (1501, 10)),
+        has_funding=True,
     ),
 }
 

@@ -3,6 +3,7 @@
 Invariant: within a minute no more weight is sent than the share of the limit allows, counting what the exchange says
 others on the same address used; after a 429 nothing is sent before the time it named; after a ban every call is
 refused at once with `Halt`. It holds no event-loop object, so one budget serves one `asyncio.run` after another.
+Endpoints that share a pool of their own beside the weights (funding: 500 requests in 5 minutes) take from it first.
 Minutes are those of the local clock: if it is off by some seconds, a minute's first calls may wait longer than needed.
 
     budget = WeightBudget("fapi.binance.com", 2400)
@@ -16,6 +17,7 @@ import asyncio
 import logging
 import random
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -30,6 +32,9 @@ Jitter = Callable[[], float]
 
 # A longer pause is the caller's to wait for: a Dagster step or a stream has better things to do meanwhile.
 LONGEST_PAUSE_S = 120.0
+# fundingRate and fundingInfo share this pool of requests an address (binance-api.md §9); no header states its use.
+FUNDING_REQUESTS = 500
+FUNDING_WINDOW_S = 300.0
 _MINUTE = 60
 _SPREAD_S = 1.0
 
@@ -44,8 +49,64 @@ class Ticket:
     minute: int
 
 
+class RequestPool:
+    """Requests that one process may send in any stretch of a given length, whatever they weigh.
+
+    The exchange states neither its windows nor their use, so the stretch slides: wherever its windows begin, none of
+    them holds more than the share.
+
+    Args:
+        name: What the pool is for, in messages.
+        requests: Requests that the exchange allows one address in the window.
+        window_s: Length of the window in seconds.
+        share: The part of it this process may use, in (0, 1].
+        clock: Seconds since the epoch.
+        sleep: Waits.
+    """
+
+    def __init__(self, name: str, requests: int, *, window_s: float, share: float, clock: Clock, sleep: Sleep) -> None:
+        self._name = name
+        self._allowed = max(1, int(requests * share))
+        self._window_s = window_s
+        self._clock = clock
+        self._sleep = sleep
+        self._sent: deque[float] = deque()
+        self._paused_until = 0.0
+
+    async def take(self) -> None:
+        """Take one request, waiting until the window has room for it.
+
+        Raises:
+            RateLimited: That is further away than `LONGEST_PAUSE_S`.
+        """
+        while True:
+            now = self._clock()
+            while self._sent and self._sent[0] <= now - self._window_s:
+                self._sent.popleft()
+            free_at = self._sent[0] + self._window_s if len(self._sent) >= self._allowed else now
+            wait = max(free_at, self._paused_until) - now
+            if wait <= 0:
+                self._sent.append(now)
+                return
+            if wait > LONGEST_PAUSE_S:
+                msg = (
+                    f"{self._name}: its pool of {self._allowed} requests in {self._window_s:.0f} s is used up for "
+                    f"another {wait:.0f} s; call again then"
+                )
+                raise RateLimited(msg, retry_after=wait)
+            await self._sleep(wait)
+
+    def pause(self, seconds: float | None) -> None:
+        """Send nothing for a while: as long as a 429 said, or for a whole window when it named no time."""
+        wait = self._window_s if seconds is None else seconds
+        self._paused_until = max(self._paused_until, self._clock() + wait)
+
+
 class WeightBudget:
     """The weight budget of one host.
+
+    Attributes:
+        funding: The pool that the host's funding endpoints share.
 
     Args:
         host: What the budget is for, in messages.
@@ -72,6 +133,9 @@ class WeightBudget:
         self._sleep = sleep
         self._jitter = jitter
         self._allowed = int(limit * share)
+        self.funding = RequestPool(
+            f"{host} funding", FUNDING_REQUESTS, window_s=FUNDING_WINDOW_S, share=share, clock=clock, sleep=sleep
+        )
         self._minute = -1
         self._used = 0
         self._in_flight = 0

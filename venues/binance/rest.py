@@ -1,10 +1,11 @@
-"""Public REST of one market: server time, exchangeInfo, klines.
+"""Public REST of one market: server time, exchangeInfo, klines, and the funding of USD-M.
 
 Invariant: a candle is returned only if it was closed by the exchange's own clock. `klines` asks the time *before* the
 first page, so its limit lies behind the true time whatever the local clock, the network or a simulator's pace do; a
 candle that closes while pages are read is left for the next call. Windows are half-open over open times. Pages are
 asked for until the window's end or an empty page, so a server that cuts them shorter loses nothing. Holes are not
-judged here: `KlinesAnswer` says until where it was asked, the caller compares.
+judged here: `KlinesAnswer` says until where it was asked, the caller compares. Settled funding has no grid (its
+interval changes at any time), so its pages overlap by their last instant, which two settlements may share.
 
     answer = await rest.klines(SeriesKey.parse("binance_usdm:BTCUSDT:1m"), start, end)
 """
@@ -19,16 +20,22 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
-from contracts import SeriesKey, from_us, to_us
+from contracts import InstrumentKey, SeriesKey, from_us, to_us
 from venues.binance.errors import Answer, BadAnswer, RequestRefused, UnknownSymbol, failure_of, json_body, quoted
+from venues.binance.funding import FundingAnswer, FundingInfo, RawFunding, judge_funding
+from venues.binance.funding_wire import funding_rows, read_funding_info
 from venues.binance.hosts import market
+from venues.binance.limits import RequestPool
 from venues.binance.rules import ExchangeInfo, read_exchange_info
 from venues.binance.transport import Request, Transport
 from venues.binance.wire import KlineRow, kline_rows, parse_rows
 
 # A trade of the last instant may still reach a candle after its close time (binance-api.md §3.1).
 CLOSE_GRACE = timedelta(seconds=2)
+# Most settlements of one page; the pool counts requests, not rows (binance-api.md §9, §12).
+FUNDING_PAGE = 1000
 _MS = 1000
+_SECOND_MS = 1000
 _END_OF_TIME_MS = 253_402_300_800_000
 
 _log = logging.getLogger(__name__)
@@ -156,6 +163,78 @@ class BinanceRest:
         rows = await self._page(key, from_us(0), None, limit=1, asked=asked)
         return _instant(int(rows[0][0]), asked=asked) if rows else None
 
+    async def funding_rates(self, instrument: InstrumentKey, start: datetime, end: datetime) -> FundingAnswer:
+        """The settled funding rates of [start, end), oldest first.
+
+        One question costs two requests of the funding pool where a page holds the window, so a long window is cheaper
+        than its months one by one.
+
+        Args:
+            instrument: A USD-M perpetual.
+            start: First instant a settlement may be for.
+            end: First instant after the window; may lie in the future.
+
+        Raises:
+            UnknownSymbol: The venue does not know the symbol.
+            RequestRefused: The window is empty, or the instrument is of spot or of another venue.
+        """
+        asked = f"funding rates of {instrument} from {start.isoformat()} to {end.isoformat()}"
+        self._refuse_foreign(instrument, asked)
+        self._refuse_without_funding(asked)
+        if start >= end:
+            msg = f"{asked}: the window is empty; it is half-open, [start, end)"
+            raise RequestRefused(msg)
+        asked_at = self._now()
+        rows: list[RawFunding] = []
+        # Times are floored to the second once they are read: a settlement belongs to the window by that second.
+        cursor, after = (-(-to_us(bound) // 1_000_000) * _SECOND_MS for bound in (start, end))
+        overlaps = False
+        while cursor < after:
+            page = await self._funding_page(instrument.symbol, cursor, after, asked=asked)
+            if not page:
+                break
+            times = [time for time, _ in page]
+            last = max(times)
+            if min(times) < cursor or last >= after:
+                msg = f"{asked}: rows outside the page [{cursor}, {after}) ms were received"
+                raise BadAnswer(msg)
+            # A page may be cut between two settlements of one instant: its last instant is asked for again, and a
+            # page that brings nothing beyond that is the end.
+            several = min(times) < last
+            rows += [row for time, row in page if time < last or not several]
+            if overlaps and not several and len(page) < FUNDING_PAGE:
+                break
+            cursor, overlaps = (last, True) if several else (last + 1, False)
+        parsed = judge_funding(rows, start=start, end=end)
+        if not parsed.quarantined.is_empty():
+            _log.warning("rows quarantined", extra={"funding": str(instrument), "rows": parsed.quarantined.height})
+        return FundingAnswer(parsed.rates, parsed.quarantined, parsed.duplicates, asked_at)
+
+    async def funding_info(self) -> FundingInfo:
+        """Which symbols settle on other terms than every 8 hours within the usual bounds.
+
+        Raises:
+            RequestRefused: This is spot, which has no funding.
+        """
+        asked = f"fundingInfo of {self.venue}"
+        self._refuse_without_funding(asked)
+        asked_at = self._now()
+        value = await self._ask("fundingInfo", asked=asked, weight=0, pool=self._transport.budget.funding)
+        return read_funding_info(value, asked_at=asked_at, asked=asked)
+
+    async def _funding_page(
+        self, symbol: str, start_ms: int, end_ms: int, *, asked: str
+    ) -> list[tuple[int, RawFunding]]:
+        params: dict[str, str | int] = {
+            "symbol": symbol,
+            "startTime": start_ms,
+            "endTime": end_ms - 1,  # both ends are inclusive
+            "limit": FUNDING_PAGE,
+        }
+        pool = self._transport.budget.funding
+        value = await self._ask("fundingRate", asked=asked, weight=0, params=params, pool=pool)
+        return funding_rows(value, symbol=symbol, asked=asked)
+
     async def _rows(self, key: SeriesKey, start: datetime, end: datetime, *, asked: str) -> list[KlineRow]:
         rows: list[KlineRow] = []
         cursor = start
@@ -189,19 +268,31 @@ class BinanceRest:
         return kline_rows(value, asked=asked)
 
     async def _ask(
-        self, endpoint: str, *, asked: str, weight: int, params: dict[str, str | int] | None = None
+        self,
+        endpoint: str,
+        *,
+        asked: str,
+        weight: int,
+        params: dict[str, str | int] | None = None,
+        pool: RequestPool | None = None,
     ) -> object:
         def read(answer: Answer) -> object:
             if answer.status != 200:
                 raise failure_of(answer, asked=asked, now=self._transport.clock())
             return json_body(answer, asked=asked)
 
-        request = Request("GET", f"{self._api}/{endpoint}", asked=asked, params=params or {}, weight=weight)
+        address = f"{self._api}/{endpoint}"
+        request = Request("GET", address, asked=asked, params=params or {}, weight=weight, pool=pool)
         return await self._transport.send(request, read)
 
-    def _refuse_foreign(self, key: SeriesKey, asked: str) -> None:
+    def _refuse_foreign(self, key: SeriesKey | InstrumentKey, asked: str) -> None:
         if key.venue != self.venue:
             msg = f"{asked}: this client speaks to {self.venue}"
+            raise RequestRefused(msg)
+
+    def _refuse_without_funding(self, asked: str) -> None:
+        if not self._market.has_funding:
+            msg = f"{asked}: {self.venue} has no funding; only perpetuals do"
             raise RequestRefused(msg)
 
     def _now(self) -> datetime:

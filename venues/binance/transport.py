@@ -22,7 +22,7 @@ import httpx
 
 from contracts.errors import Halt, Retryable
 from venues.binance.errors import Answer, BadAnswer, RateLimited, RequestRefused, VenueUnavailable
-from venues.binance.limits import LONGEST_PAUSE_S, Clock, Jitter, Sleep, WeightBudget
+from venues.binance.limits import LONGEST_PAUSE_S, Clock, Jitter, RequestPool, Sleep, WeightBudget
 
 T = TypeVar("T")
 Method = Literal["GET", "HEAD"]
@@ -61,6 +61,7 @@ class Request:
         params: The query.
         headers: Headers beside the client's own.
         weight: Request weight it costs.
+        pool: What every try is taken from beside its weight; None = nothing.
         most_bytes: Size at which reading the body stops with an error.
     """
 
@@ -70,6 +71,7 @@ class Request:
     params: Mapping[str, str | int] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     weight: int = 0
+    pool: RequestPool | None = None
     most_bytes: int = 64 * 2**20
 
 
@@ -120,7 +122,6 @@ class Transport:
             try:
                 return await self._try(request, read)
             except Retryable as failure:
-                self._note(failure)
                 if tries >= self._policy.attempts or (failure.retry_after or 0.0) > LONGEST_PAUSE_S:
                     raise _given_up(failure, tries) from failure
                 wait = max(failure.retry_after or 0.0, self._policy.wait(tries, self._jitter()))
@@ -128,6 +129,8 @@ class Transport:
                 await self._sleep(wait)
 
     async def _try(self, request: Request, read: Callable[[Answer], T]) -> T:
+        if request.pool is not None:
+            await request.pool.take()
         ticket = await self.budget.spend(request.weight)
         used: int | None = None
         try:
@@ -137,13 +140,15 @@ class Transport:
             self.budget.settle(ticket, used=used)
         try:
             return read(answer)
+        except RateLimited as limited:
+            # Which of the two it was is not said, and the next refusal may be a ban: both rest.
+            self.budget.pause(limited.retry_after)
+            if request.pool is not None:
+                request.pool.pause(limited.retry_after)
+            raise
         except Halt as halt:
             self.budget.halt(halt.retry_after or 0.0, why=str(halt))
             raise
-
-    def _note(self, failure: Retryable) -> None:
-        if isinstance(failure, RateLimited):
-            self.budget.pause(failure.retry_after)
 
     async def _exchange(self, request: Request) -> Answer:
         try:

@@ -1,4 +1,4 @@
-"""The archive of the exchange: monthly and daily kline zips with CHECKSUM files (binance-api §11).
+"""The archive of the exchange: kline zips by month and day, funding by month, with CHECKSUM (binance-api §11).
 
 A day's file appears the next day, a month's on the first Monday of the next month, each `archive_*_delay` after
 midnight of the simulator's clock; before that, and where no bar exists, the answer is the XML 404 of the object store.
@@ -22,15 +22,15 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
-import numpy as np
 from starlette.responses import Response
 from starlette.routing import Route
 
 from contracts import Timeframe, to_us
-from venues.simulator.bars import Bars, Col
-from venues.simulator.faults import CONTENT, Fault
+from venues.simulator.faults import ARCHIVE_FILES, ARCHIVE_ROWS, Fault
+from venues.simulator.funding_wire import funding_csv
 from venues.simulator.profiles import SPOT, USDM, VenueProfile
 from venues.simulator.rest import fault_response
+from venues.simulator.spoilt import spoilt_bars, spoilt_settlements
 from venues.simulator.wire import archive_csv
 
 if TYPE_CHECKING:
@@ -44,17 +44,21 @@ _PATH = re.compile(
     r"data/(?P<market>spot|futures/um)/(?P<grain>daily|monthly)/klines/(?P<symbol>[^/]+)/(?P<tf>[^/]+)/"
     r"(?P=symbol)-(?P=tf)-(?P<year>\d{4})-(?P<month>\d{2})(-(?P<day>\d{2}))?\.zip"
 )
+_FUNDING_PATH = re.compile(
+    r"data/futures/um/monthly/fundingRate/(?P<symbol>[^/]+)/(?P=symbol)-fundingRate-(?P<year>\d{4})-(?P<month>\d{2})\.zip"
+)
 _ANSWERING = frozenset({"status", "garbage", "slow", "absent"})
+_STANDING = ARCHIVE_ROWS | ARCHIVE_FILES
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """One file of the archive: which bars, and when it appears."""
+    """One file of the archive: which bars (`tf` None: which settlements), and when it appears."""
 
     path: str
     venue: VenueProfile
     symbol: str
-    tf: Timeframe
+    tf: Timeframe | None
     start: datetime
     end: datetime
     monthly: bool
@@ -67,6 +71,9 @@ class File:
 
 def parse(path: str) -> File | None:
     """The file that a path (without leading slash) names; None where the archive has no such name."""
+    funding = _FUNDING_PATH.fullmatch(path)
+    if funding is not None:
+        return _funding_file(path, funding)
     match = _PATH.fullmatch(path)
     if match is None:
         return None
@@ -81,6 +88,14 @@ def parse(path: str) -> File | None:
     end = next_month(start) if monthly else start + timedelta(days=1)
     venue = SPOT if match["market"] == "spot" else USDM
     return File(path, venue, match["symbol"], tf, start, end, monthly)
+
+
+def _funding_file(path: str, match: re.Match[str]) -> File | None:
+    try:
+        start = datetime(int(match["year"]), int(match["month"]), 1, tzinfo=UTC)
+    except ValueError:
+        return None
+    return File(path, USDM, match["symbol"], None, start, next_month(start), monthly=True)
 
 
 def next_month(start: datetime) -> datetime:
@@ -139,24 +154,31 @@ class Archive:
         symbols = self._exchange.history.symbols
         if file.symbol not in symbols or self._exchange.clock.now() < self.published_at(file):
             return None
-        faults = self._exchange.faults.standing("archive", f"/{file.path}", kinds=CONTENT | {"hide_rows"})
+        faults = self._exchange.faults.standing("archive", f"/{file.path}", kinds=_STANDING)
         key = (file.path, faults)
         with self._lock:
             if key in self._cache:
                 self._cache.move_to_end(key)
                 return self._cache[key]
-        bars = self._exchange.history.window(
-            file.symbol, file.tf, start_ms=to_us(file.start) // 1000, end_ms=to_us(file.end) // 1000
-        )
-        if not len(bars):
+        table = self._funding(file, faults) if file.tf is None else self._klines(file, file.tf, faults)
+        if table is None:
             return None
-        microseconds = file.venue.microseconds and file.start >= SPOT_MICROSECONDS_FROM
-        table = archive_csv(
-            _spoilt_rows(bars, faults), symbols[file.symbol], file.venue, file.tf, microseconds=microseconds
-        )
         body = _spoilt_body(_packed(file.name.removesuffix(".zip") + ".csv", table, faults), faults)
         self._keep(key, body)
         return body
+
+    def _klines(self, file: File, tf: Timeframe, faults: tuple[Fault, ...]) -> bytes | None:
+        history = self._exchange.history
+        bars = history.window(file.symbol, tf, start_ms=_ms(file.start), end_ms=_ms(file.end))
+        if not len(bars):
+            return None
+        microseconds = file.venue.microseconds and file.start >= SPOT_MICROSECONDS_FROM
+        rules = history.symbols[file.symbol]
+        return archive_csv(spoilt_bars(bars, faults), rules, file.venue, tf, microseconds=microseconds)
+
+    def _funding(self, file: File, faults: tuple[Fault, ...]) -> bytes | None:
+        settled = self._exchange.funding.settled(file.symbol, start_ms=_ms(file.start), end_ms=_ms(file.end))
+        return funding_csv(spoilt_settlements(settled, faults)) if settled else None
 
     def _keep(self, key: tuple[str, tuple[Fault, ...]], body: bytes) -> None:
         with self._lock:
@@ -169,21 +191,8 @@ class Archive:
                 self._cached -= len(evicted)
 
 
-def _spoilt_rows(bars: Bars, faults: tuple[Fault, ...]) -> Bars:
-    for fault in faults:
-        chosen = np.isin(bars[Col.OPEN_MS].astype(np.int64), fault.open_times)
-        if fault.kind == "hide_rows":
-            bars = Bars(bars.cells[:, ~chosen])
-        elif fault.kind == "duplicate_rows":
-            bars = Bars(np.repeat(bars.cells, np.where(chosen, 2, 1), axis=1))
-        elif fault.kind == "republished":
-            cells = bars.cells.copy()
-            changed = chosen if fault.open_times else np.arange(len(bars)) == 0
-            # One tick more of range and one step more of volume: a plausible correction, still a legal bar.
-            cells[Col.HIGH, changed] += 1
-            cells[Col.VOLUME, changed] += 1
-            bars = Bars(cells)
-    return bars
+def _ms(instant: datetime) -> int:
+    return to_us(instant) // 1000
 
 
 def _packed(name: str, table: bytes, faults: tuple[Fault, ...]) -> bytes:

@@ -32,7 +32,7 @@ class SimulatorConfig(BaseModel):
         spot_port: Port of the spot address; 0 = any free one. The same for the two below.
         bars: File of 1m bars; None = the seeded market.
         symbol: Name the file's bars are listed under.
-        seed: Chooses the seeded market.
+        seed: Chooses the seeded market, and the noise of the funding rates.
         symbols: What the seeded market lists.
         listed_at: When the seeded market's symbols were listed.
         end: No seeded bar opens at or after this; None = the generator's horizon (2040).
@@ -42,6 +42,7 @@ class SimulatorConfig(BaseModel):
         archive_monthly_delay: How long after the first Monday's midnight the last month's file appears.
         spot_weight_limit: Request weight a minute on spot.
         usdm_weight_limit: Request weight a minute on USD-M.
+        usdm_funding_limit: Requests of fundingRate and fundingInfo in five minutes.
         socket_life: Real seconds after which a WebSocket is closed.
         max_streams: Streams a WebSocket may hold.
     """
@@ -64,6 +65,7 @@ class SimulatorConfig(BaseModel):
     archive_monthly_delay: timedelta = timedelta(hours=2)
     spot_weight_limit: int = Field(default=SPOT.weight_limit, ge=1)
     usdm_weight_limit: int = Field(default=USDM.weight_limit, ge=1)
+    usdm_funding_limit: int = Field(default=500, ge=1)
     socket_life: float = Field(default=86_400.0, gt=0)
     max_streams: int = Field(default=1024, ge=1)
 

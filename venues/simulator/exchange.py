@@ -1,4 +1,4 @@
-"""What the three addresses of one simulator share: its settings, clock, history and faults.
+"""What the three addresses of one simulator share: its settings, clock, history, funding and faults.
 
 Accounts and matching join here once orders are simulated.
 
@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from venues.simulator.clock import SimClock
 from venues.simulator.config import SimulatorConfig
 from venues.simulator.faults import FaultBoard
+from venues.simulator.funding import FundingBook
 from venues.simulator.history import History
 
 
@@ -29,6 +30,7 @@ class Exchange:
     config: SimulatorConfig
     clock: SimClock
     history: History
+    funding: FundingBook
     faults: FaultBoard
     ticks: Callable[[], float]
 
@@ -42,4 +44,5 @@ def open_exchange(config: SimulatorConfig, *, ticks: Callable[[], float] = time.
     market = config.market()
     start = config.clock_start(market, now=datetime.now(UTC))
     clock = SimClock(start, speed=config.speed, ticks=ticks)
-    return Exchange(config, clock, History(market), FaultBoard(), ticks)
+    history = History(market)
+    return Exchange(config, clock, history, FundingBook(history, seed=config.seed), FaultBoard(), ticks)

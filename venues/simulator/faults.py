@@ -3,6 +3,7 @@
 A fault names the requests it meets (market, path prefix, text in path and query) and how often (`times`, None = until
 cleared). Faults of an archive file's *content* stand until cleared, so that zip and CHECKSUM agree about it; the
 exception is `wrong_checksum`, whose point is that they do not. Socket faults happen at once or, `late_close`, stand.
+Faults of rows are for bars and for funding settlements alike, where both have them; `venue` chooses who says them.
 
     board.add(Fault(kind="status", venue="spot", prefix="/api/v3/klines", **OVERLOADED, times=2))
 """
@@ -20,9 +21,12 @@ Kind = Literal[
     "status",  # answer with `status`, `body` and `retry_after`
     "garbage",  # 200 with something that is no JSON (or no zip)
     "slow",  # wait `seconds` first
-    "hide_rows",  # leave out the bars that open at `open_times` (ms)
-    "duplicate_rows",  # archive: write those bars twice
-    "republished",  # archive: those bars (the first if none is named) have other values
+    "hide_rows",  # leave out the rows of `open_times` (ms)
+    "duplicate_rows",  # archive and fundingRate: write those rows twice
+    "contradicting_rows",  # archive and fundingRate: write those rows twice, the second time with other values
+    "crossed_rows",  # archive and klines: those bars have their high below their low
+    "disagreeing_rows",  # klines and fundingRate: those rows have other values than in the archive
+    "republished",  # archive: those rows (the first if none is named) have other values: new bytes, ETag and CHECKSUM
     "absent",  # archive: 404
     "truncated",  # archive: the zip ends in its middle
     "not_csv",  # archive: the zip holds no table
@@ -31,7 +35,13 @@ Kind = Literal[
     "server_shutdown",  # announce `serverShutdown`, close after `seconds`
     "late_close",  # hold back the closing frame for `seconds` of simulated time
 ]
-CONTENT = frozenset({"duplicate_rows", "republished", "truncated", "not_csv"})
+# What stands until cleared, by who says it.
+ARCHIVE_ROWS = frozenset({"hide_rows", "duplicate_rows", "contradicting_rows", "crossed_rows", "republished"})
+KLINES_ROWS = frozenset({"crossed_rows", "disagreeing_rows"})
+FUNDING_ROWS = frozenset({"duplicate_rows", "contradicting_rows", "disagreeing_rows"})
+ARCHIVE_FILES = frozenset({"truncated", "not_csv"})
+CONTENT = ARCHIVE_ROWS - {"hide_rows"} | KLINES_ROWS | FUNDING_ROWS | ARCHIVE_FILES
+_NAMED = frozenset({"contradicting_rows", "crossed_rows", "disagreeing_rows"})
 IMMEDIATE = frozenset({"drop_sockets", "server_shutdown"})
 
 
@@ -72,7 +82,7 @@ class Fault(BaseModel):
         body: For `status` and `garbage`.
         retry_after: Seconds stated in `Retry-After`; None = no such header.
         seconds: For `slow`, `server_shutdown` (real) and `late_close` (simulated).
-        open_times: Open times in ms, for the faults of rows.
+        open_times: For the faults of rows: open times of bars, or the instants settlements are for, in ms.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -102,6 +112,9 @@ class Fault(BaseModel):
     def _content_stands(self) -> Fault:
         if self.kind in CONTENT and self.times is not None:
             msg = f"{self.kind} stands until cleared: zip and CHECKSUM are two requests; leave `times` out"
+            raise ValueError(msg)
+        if self.kind in _NAMED and not self.open_times:
+            msg = f"{self.kind} needs the `open_times` of its rows"
             raise ValueError(msg)
         return self
 
@@ -156,10 +169,10 @@ class FaultBoard:
                     return fault
         return None
 
-    def standing(self, venue: str, path: str = "/", *, kinds: frozenset[str]) -> tuple[Fault, ...]:
+    def standing(self, venue: str, path: str = "/", query: str = "", *, kinds: frozenset[str]) -> tuple[Fault, ...]:
         """All faults of these kinds that meet this request, not counted."""
         with self._lock:
-            return tuple(f for f, _ in self._active.values() if f.kind in kinds and f.meets(venue, path, ""))
+            return tuple(f for f, _ in self._active.values() if f.kind in kinds and f.meets(venue, path, query))
 
     def subscribe(self, listener: Callable[[Fault], None]) -> Callable[[], None]:
         """Call `listener` with every fault that is added, on the thread that adds it; returns the way out."""

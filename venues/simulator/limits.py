@@ -1,7 +1,8 @@
 """Request weight by address: counted, stated in a header, enforced with 429 and, where that is ignored, 418.
 
 Limits protect a real counterpart, so they run on real seconds whatever the speed of the simulated clock: a client that
-sleeps for `Retry-After` is let in again. Windows are whole minutes since the simulator started.
+sleeps for `Retry-After` is let in again. Windows are whole minutes since the simulator started; the requests of
+funding are counted in a pool of their own, in windows of five minutes.
 
     verdict = limiter.charge("127.0.0.1", 2)
 """
@@ -13,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 WINDOW_SECONDS = 60
+FUNDING_WINDOW_SECONDS = 300
 BAN_SECONDS = 120
 # How many requests after the first 429 of a window make an address one that does not listen.
 IGNORED_BEFORE_BAN = 10
@@ -47,11 +49,13 @@ class WeightLimiter:
     Args:
         limit: Weight a window.
         ticks: Real seconds, monotonic; replaced in tests.
+        window_seconds: Length of a window.
     """
 
-    def __init__(self, limit: int, *, ticks: Callable[[], float]) -> None:
+    def __init__(self, limit: int, *, ticks: Callable[[], float], window_seconds: int = WINDOW_SECONDS) -> None:
         self.limit = limit
         self._ticks = ticks
+        self._window_seconds = window_seconds
         self._start = ticks()
         self._accounts: dict[str, _Address] = {}
         self._lock = threading.Lock()
@@ -61,7 +65,7 @@ class WeightLimiter:
         with self._lock:
             now = self._ticks() - self._start
             account = self._accounts.setdefault(address, _Address())
-            window = int(now // WINDOW_SECONDS)
+            window = int(now // self._window_seconds)
             if window != account.window:
                 account.window, account.used, account.ignored = window, 0, 0
             if now < account.banned_until:
@@ -73,7 +77,7 @@ class WeightLimiter:
             if account.ignored > IGNORED_BEFORE_BAN:
                 account.banned_until = now + BAN_SECONDS
                 return Verdict(418, account.used, BAN_SECONDS)
-            return Verdict(429, account.used, _whole((window + 1) * WINDOW_SECONDS - now))
+            return Verdict(429, account.used, _whole((window + 1) * self._window_seconds - now))
 
 
 class MessageRate:

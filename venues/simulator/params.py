@@ -10,13 +10,14 @@ that run past a day (1s, 3d, 1w, 1M) and shifted time zones are not simulated an
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from contracts import Timeframe
 from venues.simulator.profiles import VenueProfile
 
 DEFAULT_LIMIT = 500
+DEFAULT_FUNDING_LIMIT, MAX_FUNDING_LIMIT = 100, 1000
 _DIGITS = "^[0-9]{1,20}$"
 _SYMBOL_RULE = r"^[\w\-._&&[^a-z]]{1,50}$"  # Java's notation, as the exchange prints it
 _SYMBOL = re.compile(r"(?:(?![a-z])[\w\-.]){1,50}")
@@ -55,6 +56,16 @@ class KlinesQuery:
     limit: int
 
 
+@dataclass(frozen=True, slots=True)
+class FundingQuery:
+    """A fundingRate request that can be answered; times in milliseconds, inclusive, None = not given."""
+
+    symbols: tuple[str, ...]
+    start_ms: int | None
+    end_ms: int | None
+    limit: int
+
+
 def read_klines(items: Sequence[tuple[str, str]], venue: VenueProfile, listed: Collection[str]) -> KlinesQuery:
     """The klines request in these parameters.
 
@@ -72,7 +83,7 @@ def read_klines(items: Sequence[tuple[str, str]], venue: VenueProfile, listed: C
     if venue.microseconds and not _SYMBOL.fullmatch(symbol):
         raise _refusal(-1100, "symbol", _SYMBOL_RULE)
     start, end = _time(values, "startTime", up=True), _time(values, "endTime", up=False)
-    limit = _limit(values, venue)
+    limit = _limit(values, venue, usual=DEFAULT_LIMIT, most=venue.max_limit)
     try:
         tf = Timeframe(values["interval"])
     except ValueError:
@@ -81,9 +92,35 @@ def read_klines(items: Sequence[tuple[str, str]], venue: VenueProfile, listed: C
         raise ApiError(-1121, "Invalid symbol.")
     if not _ZERO_ZONE.fullmatch(values.get("timeZone", "0")):
         raise _refusal(-1130, "timeZone")
-    if start is not None and end is not None and start > end and not venue.microseconds:
-        raise ApiError(-1023, "Start time is greater than end time.")
+    if not venue.microseconds:
+        _ordered(start, end)
     return KlinesQuery(symbol, tf, start, end, limit)
+
+
+def read_funding(items: Sequence[tuple[str, str]], venue: VenueProfile, listed: Collection[str]) -> FundingQuery:
+    """The fundingRate request in these parameters; without a symbol it is for all of them.
+
+    Raises:
+        ApiError: The exchange would refuse it.
+    """
+    values = read(items, venue, known=("symbol", "startTime", "endTime", "limit"))
+    start, end = _time(values, "startTime", up=True), _time(values, "endTime", up=False)
+    limit = _limit(values, venue, usual=DEFAULT_FUNDING_LIMIT, most=MAX_FUNDING_LIMIT)
+    _ordered(start, end)
+    return FundingQuery(read_symbols(values, listed), start, end, limit)
+
+
+def read_symbols(values: Mapping[str, str], listed: Collection[str]) -> tuple[str, ...]:
+    """The one symbol that is named, or all that are listed.
+
+    Raises:
+        ApiError: It is not listed.
+    """
+    if "symbol" not in values:
+        return tuple(listed)
+    if values["symbol"] not in listed:
+        raise ApiError(-1121, "Invalid symbol.")
+    return (values["symbol"],)
 
 
 def read(
@@ -122,14 +159,19 @@ def _time(values: dict[str, str], name: str, *, up: bool) -> int | None:
     return -(-value // 1000) if up else value // 1000
 
 
-def _limit(values: dict[str, str], venue: VenueProfile) -> int:
-    text = values.get("limit", str(DEFAULT_LIMIT))
+def _ordered(start: int | None, end: int | None) -> None:
+    if start is not None and end is not None and start > end:
+        raise ApiError(-1023, "Start time is greater than end time.")
+
+
+def _limit(values: dict[str, str], venue: VenueProfile, *, usual: int, most: int) -> int:
+    text = values.get("limit", str(usual))
     if not re.fullmatch(_DIGITS, text):
         raise _refusal(-1100, "limit", _DIGITS)
     limit = int(text)
-    if limit < 1 or (limit > venue.max_limit and not venue.clamps_limit):
+    if limit < 1 or (limit > most and not venue.clamps_limit):
         raise _refusal(-1130, "limit")
-    return min(limit, venue.max_limit)
+    return min(limit, most)
 
 
 def _refusal(code: int, name: str, legal: str = "") -> ApiError:

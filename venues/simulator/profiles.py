@@ -13,6 +13,9 @@ from dataclasses import dataclass
 FLAT_KLINES = ((10**9, 2),)
 STEPPED_KLINES = ((100, 1), (500, 2), (1001, 5), (10**9, 10))
 
+FUNDING_ENDPOINTS = frozenset({"fundingRate", "fundingInfo"})
+ALL_PREMIUMS_WEIGHT = 10
+
 
 @dataclass(frozen=True, slots=True)
 class VenueProfile:
@@ -51,7 +54,11 @@ class VenueProfile:
     pong_seconds: float
 
     def weight_of(self, endpoint: str, *, limit: int = 500) -> int:
-        """Request weight of an endpoint (`klines`, `exchangeInfo`, anything else weighs 1)."""
+        """Request weight of an endpoint; one that is not named here weighs 1."""
+        if endpoint in FUNDING_ENDPOINTS:
+            return 0  # they have a pool of their own
+        if endpoint == "premiumIndexes":
+            return ALL_PREMIUMS_WEIGHT
         if endpoint == "klines":
             return next(weight for bound, weight in self.klines_weights if limit < bound)
         return self.info_weight if endpoint == "exchangeInfo" else 1

@@ -1,4 +1,4 @@
-"""The public REST endpoints of one market: ping, time, exchangeInfo, klines (and uiKlines on spot).
+"""The public REST endpoints of one market: ping, time, exchangeInfo, klines; uiKlines on spot, funding on USD-M.
 
 Every request is charged its weight by address, answered with the used weight in a header, and may meet a fault.
 A simulated address can be given in `X-Forwarded-For`, so that one test can be several clients. Answers come from the
@@ -14,15 +14,17 @@ import json
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from starlette.responses import Response
 from starlette.routing import Route
 
-from venues.simulator.bars import Bars, Col
-from venues.simulator.faults import Fault
+from venues.simulator.faults import FUNDING_ROWS, KLINES_ROWS, Fault
+from venues.simulator.funding import HOURS, LATEST_MS
+from venues.simulator.funding_wire import info_row, premium_row, rate_row
 from venues.simulator.info import exchange_info
-from venues.simulator.limits import Verdict, WeightLimiter
-from venues.simulator.params import ApiError, read, read_klines
+from venues.simulator.limits import FUNDING_WINDOW_SECONDS, Verdict, WeightLimiter
+from venues.simulator.params import ApiError, read, read_funding, read_klines, read_symbols
+from venues.simulator.profiles import FUNDING_ENDPOINTS
+from venues.simulator.spoilt import spoilt_bars, spoilt_settlements
 from venues.simulator.wire import klines_json
 
 if TYPE_CHECKING:
@@ -37,6 +39,8 @@ Endpoint = Callable[["Request"], Awaitable[Response]]
 WEIGHT_HEADER = "X-MBX-USED-WEIGHT-1M"
 UNIT_HEADER = "X-MBX-TIME-UNIT"
 GARBAGE = "<html><head><title>Service unavailable</title></head><body>upstream</body></html>"
+# Settlements of one instant: what the milliseconds they are stated late can push over a bound.
+SAME_INSTANT = 2
 _ANSWERS = frozenset({"status", "garbage"})
 _ANSWERING = frozenset({"status", "garbage", "slow"})
 
@@ -49,6 +53,9 @@ class Rest:
         self._venue = venue
         limits = {"spot": exchange.config.spot_weight_limit, "usdm": exchange.config.usdm_weight_limit}
         self._limiter = WeightLimiter(limits[venue.name], ticks=exchange.ticks)
+        self._funding_limiter = WeightLimiter(
+            exchange.config.usdm_funding_limit, ticks=exchange.ticks, window_seconds=FUNDING_WINDOW_SECONDS
+        )
 
     def routes(self) -> list[Route]:
         """All endpoints of this market."""
@@ -63,14 +70,24 @@ class Rest:
             routes.append(Route(f"{base}/uiKlines", self._served("klines", self._klines)))
             methods = ["POST", "PUT", "DELETE"]
             routes.append(Route(f"{base}/userDataStream", self._served("gone", self._gone), methods=methods))
+        else:
+            routes.append(Route(f"{base}/fundingRate", self._served("fundingRate", self._funding_rate)))
+            routes.append(Route(f"{base}/fundingInfo", self._served("fundingInfo", self._funding_info)))
+            routes.append(Route(f"{base}/premiumIndex", self._served("premiumIndex", self._premium_index)))
         return routes
 
     def _served(self, endpoint: str, answer: Endpoint) -> Endpoint:
         async def serve(request: Request) -> Response:
             address = request.headers.get("x-forwarded-for") or (request.client.host if request.client else "")
-            verdict = self._limiter.charge(address, self._venue.weight_of(endpoint, limit=_asked_limit(request)))
+            everyone = endpoint == "premiumIndex" and "symbol" not in request.query_params
+            weighed = "premiumIndexes" if everyone else endpoint
+            verdict = self._limiter.charge(address, self._venue.weight_of(weighed, limit=_asked_limit(request)))
+            refusal = self._refusal(verdict, self._limiter, "request weight per 1 MINUTE")
+            if refusal is None and endpoint in FUNDING_ENDPOINTS:
+                pooled = self._funding_limiter.charge(address, 1)
+                refusal = self._refusal(pooled, self._funding_limiter, "requests per 5 MINUTE")
             try:
-                response = self._refusal(verdict) or await self._fault(request) or await answer(request)
+                response = refusal or await self._fault(request) or await answer(request)
             except ApiError as error:
                 response = _json({"code": error.code, "msg": error.msg}, status=error.status)
             response.headers[WEIGHT_HEADER] = str(verdict.used)
@@ -78,13 +95,12 @@ class Rest:
 
         return serve
 
-    def _refusal(self, verdict: Verdict) -> Response | None:
+    def _refusal(self, verdict: Verdict, limiter: WeightLimiter, unit: str) -> Response | None:
         if verdict.status == 200:
             return None
         advice = "Please use WebSocket Streams for live updates to avoid"
         if verdict.status == 429:
-            limit = self._limiter.limit
-            text = f"Too much request weight used; current limit is {limit} request weight per 1 MINUTE. {advice}"
+            text = f"Too much request weight used; current limit is {limiter.limit} {unit}. {advice}"
             text += " polling the API."
         else:
             until = self._exchange.clock.now_ms() + verdict.retry_after * 1000
@@ -142,18 +158,58 @@ class Rest:
                 query.symbol, query.tf, now_ms=now_ms, limit=query.limit, start_ms=query.start_ms, end_ms=query.end_ms
             )
             rules, microseconds = listed[query.symbol], self._microseconds(request)
-            return klines_json(
-                self._without_hidden(request, bars), rules, self._venue, query.tf, microseconds=microseconds
-            )
+            shown = spoilt_bars(bars, self._row_faults(request, KLINES_ROWS))
+            return klines_json(shown, rules, self._venue, query.tf, microseconds=microseconds)
 
         # A block of history may have to be made first; the loop stays free for the others meanwhile.
         return Response(await asyncio.to_thread(body), media_type="application/json;charset=UTF-8")
 
-    def _without_hidden(self, request: Request, bars: Bars) -> Bars:
-        fault = self._take(request, frozenset({"hide_rows"}))
-        if fault is None:
-            return bars
-        return Bars(bars.cells[:, ~np.isin(bars[Col.OPEN_MS].astype(np.int64), fault.open_times)])
+    async def _funding_rate(self, request: Request) -> Response:
+        listed = self._exchange.history.symbols
+        query = read_funding(request.query_params.multi_items(), self._venue, listed)
+        now_ms = self._exchange.clock.now_ms()
+        end_ms = now_ms if query.end_ms is None else min(query.end_ms, now_ms)
+
+        def rows() -> list[dict[str, Any]]:
+            faults, found = self._row_faults(request, FUNDING_ROWS), []
+            for symbol in query.symbols:
+                page = self._exchange.funding.page(
+                    symbol, start_ms=_from(query.start_ms), end_ms=end_ms + 1, limit=query.limit + SAME_INSTANT
+                )
+                shown = (rate_row(one, listed[symbol]) for one in spoilt_settlements(page, faults))
+                found += [row for row in shown if (query.start_ms or 0) <= row["fundingTime"] <= end_ms]
+            if len(query.symbols) > 1:
+                found.sort(key=lambda row: row["fundingTime"])
+            return found[: query.limit] if query.start_ms is not None else found[-query.limit :]
+
+        return _json(await asyncio.to_thread(rows))
+
+    async def _funding_info(self, request: Request) -> Response:
+        read(request.query_params.multi_items(), self._venue, known=())
+        listed = self._exchange.history.symbols
+        return _json(
+            [info_row(name, HOURS[name], updated_ms=listed[name].first_ms) for name in listed if name in HOURS]
+        )
+
+    async def _premium_index(self, request: Request) -> Response:
+        values = read(request.query_params.multi_items(), self._venue, known=("symbol",))
+        listed, now_ms = self._exchange.history.symbols, self._exchange.clock.now_ms()
+
+        def rows() -> list[dict[str, Any]]:
+            running = self._exchange.funding.running
+            return [
+                premium_row(running(name, now_ms), listed[name], now_ms=now_ms) for name in read_symbols(values, listed)
+            ]
+
+        found = await asyncio.to_thread(rows)
+        return _json(found[0] if "symbol" in values else found)
+
+    def _row_faults(self, request: Request, kinds: frozenset[str]) -> tuple[Fault, ...]:
+        # Rows are missing from so many answers; what they say otherwise, they say until cleared.
+        url = request.url
+        standing = self._exchange.faults.standing(self._venue.name, url.path, url.query, kinds=kinds)
+        hidden = self._take(request, frozenset({"hide_rows"}))
+        return standing if hidden is None else (hidden, *standing)
 
     async def _gone(self, request: Request) -> Response:
         del request
@@ -173,6 +229,11 @@ def fault_response(fault: Fault) -> Response:
     if fault.retry_after is not None:
         response.headers["Retry-After"] = str(fault.retry_after)
     return response
+
+
+def _from(stated_ms: int | None) -> int | None:
+    # What is stated some milliseconds late may be for an instant before the bound.
+    return None if stated_ms is None else stated_ms - LATEST_MS
 
 
 def _asked_limit(request: Request) -> int:

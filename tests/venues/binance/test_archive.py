@@ -3,11 +3,12 @@ from datetime import date
 import httpx
 import pytest
 
-from contracts import SeriesKey
+from contracts import InstrumentKey, SeriesKey
 from contracts.errors import DataRejected, Halt, Retryable
 from tests.venues.binance.fakes import ARCHIVE, Clock, Script, checksum_line, utc, with_archive, zipped
+from tests.venues.binance.test_funding_wire import CSV as FUNDING_CSV
 from tests.venues.binance.test_wire import SPOT_CSV
-from venues.binance.archive import ArchiveFile, ArchiveReader, KnownFile
+from venues.binance.archive import ArchiveFile, ArchiveReader, FundingFile, KnownFile
 
 KEY = SeriesKey("binance_spot", "BTCUSDT", "1m")
 STEM = "BTCUSDT-1m-2022-01"
@@ -119,6 +120,39 @@ def test_an_archive_that_stays_down_is_a_retryable_failure_naming_the_file() -> 
 def test_an_archive_that_forbids_access_halts() -> None:
     with pytest.raises(Halt, match="HTTP 403"):
         with_archive(Script({f"{PATH}.CHECKSUM": [httpx.Response(403, text="Forbidden")]}), january)
+
+
+FUNDING = "BTCUSDT-fundingRate-2024-01"
+FUNDING_PATH = f"/data/futures/um/monthly/fundingRate/BTCUSDT/{FUNDING}.zip"
+PERPETUAL = InstrumentKey("binance_usdm", "BTCUSDT")
+
+
+async def january_funding(reader: ArchiveReader) -> FundingFile | None:
+    return await reader.funding_month(PERPETUAL, date(2024, 1, 31))
+
+
+def test_a_month_of_funding_is_read_verified_and_can_be_remembered() -> None:
+    content = zipped(FUNDING_CSV, name=f"{FUNDING}.csv")
+    stated = checksum_line(content, f"{FUNDING}.zip")
+    archive = Script({FUNDING_PATH: [served(content)], f"{FUNDING_PATH}.CHECKSUM": [stated]})
+    file = with_archive(archive, january_funding)
+    assert file is not None
+    assert file.known == KnownFile(f"{ARCHIVE}{FUNDING_PATH}", '"1f0a-5"', stated.text.split()[0])
+    assert file.rows == 3
+    assert file.parsed.rates["rate"].to_list() == ["0.00037409", "-0.00010000", "0.00030163"]
+    assert archive.asked == [f"GET {FUNDING_PATH}.CHECKSUM", f"GET {FUNDING_PATH}"]
+
+
+def test_a_month_of_funding_that_is_not_published_is_none() -> None:
+    assert with_archive(Script({}), january_funding) is None
+
+
+def test_a_month_of_funding_with_a_wrong_checksum_is_rejected_by_name() -> None:
+    content = zipped(FUNDING_CSV, name=f"{FUNDING}.csv")
+    wrong = checksum_line(b"something else", f"{FUNDING}.zip")
+    archive = Script({FUNDING_PATH: [served(content)], f"{FUNDING_PATH}.CHECKSUM": [wrong]})
+    with pytest.raises(DataRejected, match=f"{PERPETUAL} .*{FUNDING}.zip was fetched 2 times"):
+        with_archive(archive, january_funding)
 
 
 KNOWN = KnownFile(f"{ARCHIVE}{PATH}", '"1f0a-5"', STATED.text.split()[0])

@@ -5,11 +5,11 @@ from datetime import date
 
 import pytest
 
-from contracts import SeriesKey
-from contracts.errors import DataRejected
+from contracts import InstrumentKey, SeriesKey
+from contracts.errors import DataRejected, Rejected
 from tests.venues.binance.fakes import utc, zipped
 from venues.binance import archive_files
-from venues.binance.archive_files import ArchiveName, csv_of, stated_sha256, verify
+from venues.binance.archive_files import ArchiveName, FundingName, csv_of, stated_sha256, verify
 
 SPOT_1M = SeriesKey("binance_spot", "BTCUSDT", "1m")
 USDM_15M = SeriesKey("binance_usdm", "ETHUSDT", "15m")
@@ -24,6 +24,15 @@ def test_addresses_follow_the_archives_layout() -> None:
     assert f"{base}/{ArchiveName.of_day(USDM_15M, date(2024, 2, 9)).path}" == (
         "https://data.binance.vision/data/futures/um/daily/klines/ETHUSDT/15m/ETHUSDT-15m-2024-02-09.zip"
     )
+
+
+def test_a_months_funding_has_a_file_of_its_own_on_usdm_and_none_on_spot() -> None:
+    name = FundingName.of_month(InstrumentKey("binance_usdm", "BTCUSDT"), date(2023, 12, 31))
+    assert name.path == "data/futures/um/monthly/fundingRate/BTCUSDT/BTCUSDT-fundingRate-2023-12.zip"
+    assert name.zip_name == "BTCUSDT-fundingRate-2023-12.zip"
+    assert (name.start, name.end) == (utc(2023, 12, 1), utc(2024, 1, 1))
+    with pytest.raises(Rejected, match="binance_spot:BTCUSDT for 2023-12: binance_spot has no funding"):
+        FundingName.of_month(InstrumentKey("binance_spot", "BTCUSDT"), date(2023, 12, 1))
 
 
 def test_periods_are_half_open_and_december_ends_in_the_next_year() -> None:

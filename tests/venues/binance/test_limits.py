@@ -1,12 +1,12 @@
 import asyncio
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.errors import Halt, Rejected, Retryable
 from tests.venues.binance.fakes import NOW, Clock
-from venues.binance.limits import WeightBudget
+from venues.binance.limits import RequestPool, WeightBudget
 
 
 def budget_of(limit: int, clock: Clock, *, share: float = 0.8) -> WeightBudget:
@@ -147,3 +147,48 @@ def test_no_minute_ever_holds_more_than_the_share(weights: list[int], gaps: list
     asyncio.run(scene())
     assert all(used <= 40 for used in spent.values())
     assert sum(spent.values()) == sum(weight + weight // 2 for weight in weights)
+
+
+def test_a_pool_lets_no_stretch_of_its_length_hold_more_than_the_share() -> None:
+    clock = Clock()
+    pool = RequestPool("funding", 5, window_s=100, share=0.8, clock=clock, sleep=clock.sleep)
+
+    async def take(times: int) -> None:
+        for _ in range(times):
+            await pool.take()
+
+    asyncio.run(take(2))
+    clock.now += 60
+    asyncio.run(take(3))  # the third waits for the first of the four to leave
+    assert clock.slept == [40.0]
+    asyncio.run(take(1))
+    assert clock.slept == [40.0]
+
+
+@settings(deadline=None)  # no test here depends on how fast the machine is
+@given(pauses=st.lists(st.integers(0, 60), min_size=1, max_size=40))
+def test_whenever_it_is_asked_any_window_holds_at_most_the_share(pauses: list[int]) -> None:
+    clock = Clock()
+    pool = RequestPool("funding", 10, window_s=100, share=0.5, clock=clock, sleep=clock.sleep)
+    sent: list[float] = []
+
+    async def ask() -> None:
+        for pause in pauses:
+            clock.now += pause
+            await pool.take()
+            sent.append(clock.now)
+
+    asyncio.run(ask())
+    assert all(sum(at - 100 < other <= at for other in sent) <= 5 for at in sent)
+
+
+def test_a_pool_that_is_told_to_rest_rests_and_without_a_time_for_a_whole_window() -> None:
+    clock = Clock()
+    pool = RequestPool("funding", 500, window_s=300, share=0.8, clock=clock, sleep=clock.sleep)
+    pool.pause(20)
+    asyncio.run(pool.take())
+    assert clock.slept == [20.0]
+    pool.pause(None)
+    with pytest.raises(Retryable, match="another 300 s") as caught:
+        asyncio.run(pool.take())
+    assert caught.value.retry_after == 300

@@ -7,7 +7,7 @@ import pytest
 from contracts.errors import DataRejected, Halt, Rejected, Retryable
 from tests.venues.binance.fakes import NOW, POLICY, Clock, Script, refusal
 from venues.binance.errors import Answer, failure_of
-from venues.binance.limits import WeightBudget
+from venues.binance.limits import RequestPool, WeightBudget
 from venues.binance.transport import Request, RetryPolicy, Transport
 
 OK = httpx.Response(200, content=b"fine")
@@ -37,6 +37,7 @@ def send(
     most_bytes: int = 1000,
     policy: RetryPolicy = POLICY,
     calls: int = 1,
+    pool: RequestPool | None = None,
 ) -> str:
     clock = clock or Clock()
     budget = WeightBudget("venue.test", 100, clock=clock, sleep=clock.sleep, jitter=lambda: 0.5)
@@ -44,7 +45,7 @@ def send(
     async def scene() -> str:
         async with httpx.AsyncClient(transport=httpx.MockTransport(handler)) as client:
             transport = Transport(client, budget, policy=policy, clock=clock, sleep=clock.sleep, jitter=lambda: 0.5)
-            request = Request("GET", url, asked="a page", weight=weight, most_bytes=most_bytes)
+            request = Request("GET", url, asked="a page", weight=weight, pool=pool, most_bytes=most_bytes)
             answers = [await transport.send(request, read) for _ in range(calls)]
             return answers[-1]
 
@@ -208,3 +209,34 @@ def test_a_connection_cut_in_the_middle_of_a_body_is_asked_again_over_real_socke
 
     assert asyncio.run(scene()) == "fine"
     assert len(clock.slept) == 1
+
+
+def test_every_try_is_taken_from_the_requests_pool() -> None:
+    clock = Clock()
+    pool = RequestPool("funding", 2, window_s=100, share=1.0, clock=clock, sleep=clock.sleep)
+    trouble = httpx.Response(500)
+    assert send(Script({"/page": [trouble, trouble, OK]}), clock=clock, pool=pool) == "fine"
+    # Half a second and one second of back-off; the third try waits until the first has left the window.
+    assert clock.slept == [0.5, 1.0, 98.5]
+
+
+def test_a_pool_without_relief_is_not_asked_again_and_no_request_is_sent() -> None:
+    clock = Clock()
+    pool = RequestPool("funding", 1, window_s=300, share=1.0, clock=clock, sleep=clock.sleep)
+    venue = Script({"/page": [OK]})
+    with pytest.raises(Retryable, match=r"pool of 1 requests.*given up after 1 tries") as caught:
+        send(venue, clock=clock, pool=pool, calls=2)
+    assert caught.value.retry_after == 300
+    assert venue.asked == ["GET /page"]
+    assert clock.slept == []
+
+
+def test_a_429_that_names_no_time_rests_the_pool_for_a_whole_window() -> None:
+    clock = Clock()
+    pool = RequestPool("funding", 500, window_s=300, share=0.8, clock=clock, sleep=clock.sleep)
+    venue = Script({"/page": [refusal(429, -1003, "Too many requests."), OK]})
+    with pytest.raises(Retryable) as caught:
+        send(venue, clock=clock, pool=pool)
+    # Half a second of back-off has passed since; nothing more was sent.
+    assert caught.value.retry_after == 299.5
+    assert len(venue.requests) == 1

@@ -18,6 +18,7 @@ SPOT_MONTH = "/data/spot/monthly/klines/BTCUSDT/1m/BTCUSDT-1m-2024-12.zip"
 SPOT_DAY = "/data/spot/daily/klines/BTCUSDT/1m/BTCUSDT-1m-2024-12-31.zip"
 SPOT_NEW_YEAR = "/data/spot/daily/klines/BTCUSDT/1m/BTCUSDT-1m-2025-01-01.zip"
 USDM_MONTH = "/data/futures/um/monthly/klines/BTCUSDT/5m/BTCUSDT-5m-2024-12.zip"
+FUNDING_MONTH = "/data/futures/um/monthly/fundingRate/BTCUSDT/BTCUSDT-fundingRate-2025-01.zip"
 LATER = "2025-02-10T00:00:00Z"
 FIRST_MS = 1735689300000  # 2024-12-31T23:55:00Z
 
@@ -71,6 +72,7 @@ def test_usdm_has_a_header_and_stays_in_milliseconds(start_at: Start, http: http
         (SPOT_DAY, "2025-01-01T01:59:59Z", "2025-01-01T02:00:00Z"),
         (SPOT_MONTH, "2025-01-06T01:59:59Z", "2025-01-06T02:00:00Z"),
         (USDM_MONTH, "2025-01-06T01:59:59Z", "2025-01-06T02:00:00Z"),
+        (FUNDING_MONTH, "2025-02-03T01:59:59Z", "2025-02-03T02:00:00Z"),
     ],
 )
 def test_a_days_file_appears_the_next_day_and_a_months_on_the_first_monday(
@@ -116,6 +118,9 @@ def test_what_does_not_exist_is_the_object_stores_404(start_at: Start, http: htt
         "data/spot/monthly/klines/BTCUSDT/7m/BTCUSDT-7m-2024-12.zip",
         "data/spot/monthly/klines/BTCUSDT/1m/BTCUSDT-1m-2024-13.zip",
         "data/futures/cm/monthly/klines/BTCUSDT/1m/BTCUSDT-1m-2024-12.zip",
+        "data/futures/um/daily/fundingRate/BTCUSDT/BTCUSDT-fundingRate-2024-12-31.zip",
+        "data/futures/um/monthly/fundingRate/BTCUSDT/BTCUSDT-fundingRate-2024-13.zip",
+        "data/spot/monthly/fundingRate/BTCUSDT/BTCUSDT-fundingRate-2024-12.zip",
     ],
 )
 def test_a_name_the_archive_cannot_have_is_no_file(path: str) -> None:
@@ -202,3 +207,55 @@ def test_a_server_error_of_the_archive_passes(start_at: Start, http: httpx.Clien
     simulator = start_at(LATER)
     simulator.faults.add(Fault(kind="status", venue="archive", status=503, times=1))
     assert [http.get(simulator.archive_url + SPOT_DAY).status_code for _ in range(2)] == [503, 200]
+
+
+def test_a_month_of_funding_is_one_csv_with_the_documented_header(start_at: Start, http: httpx.Client) -> None:
+    simulator = start_at(LATER)
+    header, midnight, eight = fetch(simulator, http, FUNDING_MONTH).splitlines()
+    assert header == "calc_time,funding_interval_hours,last_funding_rate"
+    # The bars end two minutes into the new year: an interval before midnight, and one after it.
+    for line, at in ((midnight, 1735689600000), (eight, 1735718400000)):
+        calc_time, hours, rate = line.split(",")
+        assert 0 <= int(calc_time) - at <= 12
+        assert hours == "8"
+        assert len(rate.removeprefix("-")) == len("0.00010000")
+    december = FUNDING_MONTH.replace("2025-01", "2024-12")
+    assert http.get(simulator.archive_url + december).status_code == 404
+
+
+def test_rows_of_funding_can_be_missing_doubled_or_changed_with_a_checksum_that_agrees(
+    start_at: Start, http: httpx.Client
+) -> None:
+    simulator = start_at(LATER)
+    midnight = (1735689600000,)
+    clean = fetch(simulator, http, FUNDING_MONTH).splitlines()
+    seen = {}
+    for kind in ("hide_rows", "duplicate_rows", "contradicting_rows", "republished"):
+        fault = Fault.model_validate({"kind": kind, "venue": "archive", "open_times": midnight})
+        number = simulator.faults.add(fault)
+        seen[kind] = fetch(simulator, http, FUNDING_MONTH).splitlines()
+        simulator.faults.clear(number)
+    assert seen["hide_rows"] == [clean[0], clean[2]]
+    assert seen["duplicate_rows"] == [clean[0], clean[1], clean[1], clean[2]]
+    other = seen["republished"][1]
+    assert int(other.rsplit(".", 1)[1]) - int(clean[1].rsplit(".", 1)[1]) in {1, -1}
+    assert seen["contradicting_rows"] == [clean[0], clean[1], other, clean[2]]
+
+
+def test_a_bar_can_have_its_high_below_its_low_and_another_can_contradict_itself(
+    start_at: Start, http: httpx.Client
+) -> None:
+    simulator = start_at(LATER)
+    simulator.faults.add(Fault(kind="crossed_rows", open_times=(FIRST_MS,)))
+    simulator.faults.add(Fault(kind="contradicting_rows", venue="archive", open_times=(FIRST_MS + 60_000,)))
+    lines = [line.split(",") for line in fetch(simulator, http, SPOT_MONTH).splitlines()]
+    assert lines[0][2:4] == ["99.00000000", "104.60000000"]
+    assert [line[2] for line in lines[1:3]] == ["103.00000000", "103.10000000"]
+    assert lines[1][0] == lines[2][0]
+
+
+def test_what_rest_alone_says_differently_is_not_in_the_archive(start_at: Start, http: httpx.Client) -> None:
+    simulator = start_at(LATER)
+    before = fetch(simulator, http, SPOT_MONTH)
+    simulator.faults.add(Fault(kind="disagreeing_rows", open_times=(FIRST_MS,)))
+    assert fetch(simulator, http, SPOT_MONTH) == before

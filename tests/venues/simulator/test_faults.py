@@ -58,3 +58,18 @@ def test_a_files_content_stays_spoilt_for_zip_and_checksum_alike() -> None:
 def test_a_fault_that_cannot_be_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         Fault.model_validate(wrong)
+
+
+@pytest.mark.parametrize("kind", ["contradicting_rows", "crossed_rows", "disagreeing_rows"])
+def test_a_fault_of_certain_rows_stands_and_must_name_them(kind: str) -> None:
+    assert Fault.model_validate({"kind": kind, "open_times": [0]}).times is None
+    with pytest.raises(ValidationError, match=f"{kind} needs the `open_times`"):
+        Fault.model_validate({"kind": kind})
+
+
+def test_a_standing_fault_is_found_by_what_the_query_holds() -> None:
+    board = FaultBoard()
+    board.add(Fault(kind="crossed_rows", contains="symbol=BTCUSDT", open_times=(0,)))
+    kinds = frozenset({"crossed_rows"})
+    assert board.standing("spot", "/api/v3/klines", "symbol=BTCUSDT&limit=5", kinds=kinds)
+    assert not board.standing("spot", "/api/v3/klines", "symbol=ETHUSDT&limit=5", kinds=kinds)

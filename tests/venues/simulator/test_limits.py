@@ -44,3 +44,13 @@ def test_a_message_rate_counts_any_rolling_second(ticks: Ticks) -> None:
     assert [rate.allows(), rate.allows(), rate.allows()] == [True, True, False]
     ticks.now += 1.0
     assert rate.allows()
+
+
+def test_a_pool_counts_in_windows_of_its_own_length(ticks: Ticks) -> None:
+    limiter = WeightLimiter(2, ticks=ticks, window_seconds=300)
+    assert [limiter.charge("a", 1).status for _ in range(2)] == [200, 200]
+    ticks.now += 60
+    refused = limiter.charge("a", 1)
+    assert (refused.status, refused.retry_after) == (429, 240)
+    ticks.now += 240
+    assert limiter.charge("a", 1).status == 200
