@@ -101,7 +101,12 @@ def _scale(*, smoke: bool) -> list[Measurement]:
     own_ms = (_SHORT / rates[_SHORT] - _SHORT / max(longer)) * 1e3
     return [
         at_most(
-            "engine: time a bar, slowest size to fastest", uneven, unit="×", target=_UNEVEN, smoke=smoke, detail=detail
+            "engine: time a bar above 10,000 bars, slowest size to fastest",
+            uneven,
+            unit="×",
+            target=_UNEVEN,
+            smoke=smoke,
+            detail=detail,
         ),
         at_most(
             "engine: what a call costs beside its bars",
@@ -199,7 +204,7 @@ def _features_and_regime(bars: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame
     """Sections 1 and 2 as `SeriesEngine.advance` runs them, and their tables; `trend` and `range_pos` mean nothing."""
     read, params = read_bars(bars), EngineParams()
     state = SeriesState.at_start(params)
-    found = Found.of(read, state, params)
+    found = Found.of(read, state, params, KEY.tf.us)
     with spare_room(SPAN, params) as room:
         for start in range(0, read.size, SPAN):
             end = min(start + SPAN, read.size)

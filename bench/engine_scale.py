@@ -71,8 +71,9 @@ def _run(size: int) -> Flow:
     seconds, settled = 0.0, _peak_bytes()
     for number, bars in enumerate(generated_pieces(size, piece=PIECE)):
         start = time.perf_counter()
-        all_tables(engine.advance(bars))
+        tables = all_tables(engine.advance(bars))
         seconds += time.perf_counter() - start
+        del tables
         if number < SETTLED:
             settled = _peak_bytes()
     return Flow(size, size / seconds, _peak_bytes() - settled)

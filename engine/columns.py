@@ -43,7 +43,7 @@ class Column(Protocol):
     def size(self) -> int: ...  # noqa: D102 - how many rows it has
 
     def array(self) -> pa.Array:
-        """The column, for many rows: over the memory of its values, which nobody writes to again."""
+        """What polars reads for many rows: where types agree, over the memory of the values, never written to again."""
         ...
 
     def listed(self) -> list[Any]:

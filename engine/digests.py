@@ -5,6 +5,7 @@ seventh of the engine's time. Here 32 texts go side by side through the rounds o
 instructions. Nothing is kept secret by it: these are names, not signatures.
 
 Invariant: every digest is the one `hashlib.sha256` gives (tests/engine/test_digests.py).
+Left out: −2⁶³, which has no magnitude in 64 bits.
 
     hex_digests(b"binance_spot|BTCUSDT|15m|", instants, b"|retest|LONG|…")     # shape (instants, 24), ASCII
 """
@@ -26,6 +27,7 @@ _LANES: Final = 32
 _BLOCK: Final = 64  # bytes
 _WORDS, _ROUNDS = 16, 64
 _ZERO, _LETTERS = 48, 87  # "0", and what 10 lacks to "a"
+_LOWEST = np.iinfo(np.int64).min
 _TENS = 10 ** np.arange(1, 19, dtype=np.int64)
 
 # FIPS 180-4, sections 4.2.2 and 5.3.3.
@@ -147,9 +149,15 @@ def hex_digests(before: bytes, numbers: NDArray[np.int64], after: bytes) -> NDAr
 
     Args:
         before: What comes before the number.
-        numbers: Ascending.
+        numbers: Ascending, above −2⁶³.
         after: What comes after it.
+
+    Raises:
+        ValueError: The numbers are not ascending, or too low.
     """
+    if numbers.size and (numbers[0] == _LOWEST or (numbers[1:] < numbers[:-1]).any()):
+        msg = f"numbers to be hashed must ascend and lie above {_LOWEST}, received {numbers.size} from {numbers[0]}"
+        raise ValueError(msg)
     texts = np.empty((numbers.size, HEX), np.uint8)
     # Ascending numbers of one sign and width stand together.
     edges = np.searchsorted(numbers, np.concatenate((1 - _TENS[::-1], [0], _TENS)))

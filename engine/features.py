@@ -272,7 +272,7 @@ def _encode(values: NDArray[Any], codes: NDArray[Any]) -> None:
     """Sixteen bits for each value, in the order of the values: of two codes the lower has the lower value.
 
     Subtraction and multiplication round in order, so only values that lie close share a code. All share one where a
-    value is not a number, or where they have no finite extent.
+    value is not a number, or where their extent is not finite or too small to be divided by.
     """
     lowest, highest, numbers = np.inf, -np.inf, True
     for i in range(values.size):

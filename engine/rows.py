@@ -133,7 +133,7 @@ def transpose(rows: NDArray[np.int64], columns: NDArray[np.int64], at: int) -> N
 
 
 @kernel(types.void(_matrix, types.Array(_int, 1, "C"), _int, _matrix, _int))
-def settle(
+def write_zones(
     zones: NDArray[np.int64], places: NDArray[np.int64], before: int, columns: NDArray[np.int64], at: int
 ) -> None:
     """Write the zones of a span to columns: known ones over what was there, new ones behind each other.
@@ -156,7 +156,7 @@ def settle(
 
 
 @kernel(_int(_matrix, _int, _int))
-def forget(columns: NDArray[np.int64], known: int, since: int) -> int:
+def close_up(columns: NDArray[np.int64], known: int, since: int) -> int:
     """Close up the first `known` zones to those to which something has happened later than `since`.
 
     Returns:
@@ -173,7 +173,7 @@ def forget(columns: NDArray[np.int64], known: int, since: int) -> int:
 
 
 class Columns:
-    """Rows by column: written as records, read field by field.
+    """Rows by column: written as records or straight to the matrix, read field by field.
 
     All fields of a record are of one size, so turning rows into columns is transposing one matrix.
 
@@ -250,9 +250,9 @@ class ZoneColumns(Columns):
         """
         before = zones.size - born
         at = self.extend(born if self._end else zones.size, share=share)
-        settle(self._matrix(zones), self._active, before, self._values, max(at, before))
+        write_zones(self._matrix(zones), self._active, before, self._values, max(at, before))
 
-    def forget_unchanged(self, since: int) -> None:
+    def drop_unchanged(self, since: int) -> None:
         """Leave out zones to which nothing has happened later than `since`, once the call's last span has settled."""
         if self._end:
-            self._start = forget(self._values, self._known, since)
+            self._start = close_up(self._values, self._known, since)

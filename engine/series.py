@@ -17,8 +17,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, Self
 
-import numpy as np
-
 from contracts import Timeframe
 from engine import frames
 from engine.bars import Bars, check_bars, read_bars
@@ -30,7 +28,6 @@ from engine.state import SeriesState
 
 if TYPE_CHECKING:
     import polars as pl
-    from numpy.typing import NDArray
 
     from contracts import SeriesKey
 
@@ -63,13 +60,13 @@ class SeriesRows:
         """Rows of table `indicators`, one a bar; null = not yet defined."""
         found = self.found
         return frames.indicator_frame(
-            self.key, self._ts, values=found.values, undefined=found.undefined, trend=found.trend
+            self.key, found.ts, values=found.values, undefined=found.undefined, trend=found.trend
         )
 
     @cached_property
     def regimes(self) -> pl.DataFrame:
         """Rows of table `regimes`: none before the first bar whose adx14 and ranks are defined."""
-        return frames.regime_frame(self.key, self._ts, codes=self.found.regimes, rows=self.found.regime_rows)
+        return frames.regime_frame(self.key, self.found.ts, codes=self.found.regimes, rows=self.found.regime_rows)
 
     @cached_property
     def swings(self) -> pl.DataFrame:
@@ -110,10 +107,6 @@ class SeriesRows:
         """The rows of one of `TABLES`, by its name."""
         found: pl.DataFrame = getattr(self, "signals" if table == "signals_raw" else table)
         return found
-
-    @cached_property
-    def _ts(self) -> NDArray[np.int64]:
-        return self.found.open_time + self.key.tf.us
 
 
 class SeriesEngine:
@@ -189,7 +182,7 @@ class SeriesEngine:
             ValueError: See `advance`.
         """
         state = self._state.copy()
-        found = Found.of(bars, state, self._params)
+        found = Found.of(bars, state, self._params, self._key.tf.us)
         with spare_room(min(bars.size, SPAN), self._params) as room:
             for start in range(0, bars.size, SPAN):
                 end = min(start + SPAN, bars.size)

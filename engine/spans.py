@@ -5,7 +5,7 @@ within a bar that the text prescribes is kept by the data: no kernel can see wha
 
 Invariant: where one span ends and the next begins changes no row.
 
-    found = Found.of(bars, state, params)
+    found = Found.of(bars, state, params, step)
     with spare_room(bars.size, params) as room:
         run_span(Span.of(bars, 0, bars.size, state.tail), state, found, room, params, step)
     found.finish()
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 SPAN = 16_384
 
 _RANGE_POS = len(COLUMNS)
-_spare: list[Room] = []  # one for each thread that has worked at the same time as others
+_spare: list[Room] = []  # at most one
 
 
 @dataclass(slots=True)
@@ -62,7 +62,7 @@ class Found:
     """What the sections found in the bars of one call.
 
     Attributes:
-        open_time: µs since the epoch, one a bar.
+        ts: µs since the epoch, one a bar.
         values: Shape (features and range_pos, bars); NaN = undefined.
         undefined: How many NaN each row of `values` has.
         trend: One a bar: −1, 0, +1.
@@ -73,12 +73,12 @@ class Found:
         liquidity: `LIQUIDITY` rows.
         event_times: `EVENT_TIMES` rows: the events of zones and inversions.
         event_codes: `EVENT_CODES` rows: the same events.
-        zones: `ZONE` rows of the zones that the bars changed, as they were after the last.
+        zones: `ZONE` rows of the zones that the bars changed, as they were after the last; complete after `finish`.
         inversions: The same of inversions.
         signals: `SIGNAL` rows.
     """
 
-    open_time: NDArray[np.int64]
+    ts: NDArray[np.int64]
     values: NDArray[np.float64]
     undefined: NDArray[np.int64]
     trend: NDArray[np.int16]
@@ -94,11 +94,11 @@ class Found:
     signals: Columns = field(default_factory=lambda: Columns(SIGNAL))
 
     @classmethod
-    def of(cls, bars: Bars, state: SeriesState, params: EngineParams) -> Self:
-        """Nothing yet, with room for what these bars will have after `state`."""
+    def of(cls, bars: Bars, state: SeriesState, params: EngineParams, step: int) -> Self:
+        """Nothing yet, with room for what these bars, each `step` µs long, will have after `state`."""
         size, columns, counts = bars.size, len(COLUMNS) + 1, state.zone_counts[0]
         return cls(
-            bars.open_time,
+            bars.open_time + step,
             np.empty((columns, size)),
             np.zeros(columns, np.int64),
             np.empty(size, np.int16),
@@ -108,11 +108,11 @@ class Found:
         )
 
     def finish(self) -> None:
-        """All spans have been run: leave out what was known before."""
-        if self.open_time.size:
-            first = int(self.open_time[0])  # after every event before these bars, before every one of them
-            self.zones.forget_unchanged(first)
-            self.inversions.forget_unchanged(first)
+        """All spans have been run: leave out zones and inversions to which nothing happened."""
+        if self.ts.size:
+            before = int(self.ts[0]) - 1
+            self.zones.drop_unchanged(before)
+            self.inversions.drop_unchanged(before)
 
 
 class Room:
@@ -125,7 +125,7 @@ class Room:
     """
 
     def __init__(self, size: int, max_zones: int, max_inversions: int) -> None:
-        self.suits = size, max_zones, max_inversions
+        self.capacity = size, max_zones, max_inversions
         zones_made = max_zones + 2 * size  # a gap and an order block a bar
         self.true_range = np.empty(size)
         self.sum_volume = np.empty(size)
@@ -145,13 +145,20 @@ class Room:
 
 @contextmanager
 def spare_room(size: int, params: EngineParams) -> Iterator[Room]:
-    """A room nobody else works in, for `Room`'s arguments: memory that has been written to before is a fifth faster."""
+    """A room nobody else works in, for spans of `size` bars: memory that has been written to is a fifth faster.
+
+    One is kept for the next call. A call that raises, or that ends while one is kept already, lets its own go.
+    """
     needed = size, params.max_zones, params.max_inversions
-    room = _spare.pop() if _spare else Room(*needed)
-    if any(map(int.__gt__, needed, room.suits)):
-        room = Room(*map(max, needed, room.suits))
+    try:
+        room = _spare.pop()
+    except IndexError:
+        room = Room(*needed)
+    if any(map(int.__gt__, needed, room.capacity)):
+        room = Room(*map(max, needed, room.capacity))
     yield room
-    _spare.append(room)
+    if not _spare:
+        _spare.append(room)
 
 
 @dataclass(frozen=True, slots=True)
@@ -430,7 +437,7 @@ class _Work:
     @property
     def _share(self) -> float:
         """Which share of the call's bars is done with this span."""
-        return self.span.end / self.found.open_time.size
+        return self.span.end / self.found.ts.size
 
     def _feature(self, row: int) -> NDArray[np.float64]:
         """One feature of the bars of the span."""

@@ -178,7 +178,10 @@ _Layout: TypeAlias = tuple[tuple[np.dtype[Any], int, int], ...]
 
 @dataclass(frozen=True, slots=True)
 class SeriesState:
-    """The records of one series, each an array that kernels write in place: one record, or as many as params allow."""
+    """The records of one series: arrays over one block of bytes, of one record or of as many as params allow.
+
+    Kernels write them in place.
+    """
 
     _bytes: NDArray[np.uint8]  # which all others are views of
     _layout: _Layout
@@ -221,6 +224,10 @@ class SeriesState:
         for name in ("heard_until", "lost_until"):
             state.micro[name] = NEVER
         return state
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Copied as bytes: records that are no views of them would be written to unseen.
+        return SeriesState._over, (self._bytes, self._layout)
 
     def copy(self) -> SeriesState:
         """A state of its own: what is written to one is not seen in the other."""

@@ -225,11 +225,11 @@ class _Heard:
         self._step = step
         self._lost_until = int(micro["lost_until"])
         self._heard_until = int(micro["heard_until"])
-        if rows is not None and rows.found.open_time.size:
+        if rows is not None and rows.found.ts.size:
             breaks = rows.found.breaks
             ends = np.concatenate((ends, -(-breaks["ts"] // step) * step))
             sides = np.concatenate((sides, breaks["side"]))
-            self._heard_until = int(rows.found.open_time[-1]) + rows.key.tf.us
+            self._heard_until = int(rows.found.ts[-1])
         last = np.append(ends[1:] != ends[:-1], True)[: ends.size]  # the last break of a window stays
         self._ends, self._sides = ends[last], sides[last]
 

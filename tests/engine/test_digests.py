@@ -41,3 +41,9 @@ def test_numbers_change_their_width_where_the_decimals_do(edge: int) -> None:
 @pytest.mark.parametrize("length", range(40, 130))
 def test_every_length_is_padded_as_the_standard_says(length: int) -> None:
     assert found(b"", [7], b"x" * (length - 1)) == [expected(b"", 7, b"x" * (length - 1))]
+
+
+@pytest.mark.parametrize("numbers", [[5, 100, 7], [-(2**63), 1]])
+def test_numbers_that_do_not_ascend_or_have_no_magnitude_are_refused(numbers: list[int]) -> None:
+    with pytest.raises(ValueError, match="must ascend and lie above"):
+        hex_digests(b"", np.array(numbers, np.int64), b"")

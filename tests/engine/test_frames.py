@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import pytest
 
 from contracts.timeframe import EPOCH
@@ -143,3 +144,17 @@ def test_a_column_outlives_the_call_it_came_from() -> None:
     again = rows_of(BARS).indicators["bb_mid"].slice(100, 5)
     assert_same_bits(kept.to_frame(), again.to_frame())
     assert all(math.isfinite(value) for value in kept)
+
+
+def test_what_happens_to_the_bars_memory_after_a_call_changes_no_table() -> None:
+    columns = [
+        BARS["open_time"].to_physical().to_numpy().copy(),
+        *(BARS[name].to_numpy().copy() for name in BARS.columns[1:]),
+    ]
+    arrays = [pa.array(columns[0]).cast(pa.timestamp("us", "UTC")), *map(pa.array, columns[1:])]
+    lent = pl.DataFrame(pa.RecordBatch.from_arrays(arrays, BARS.columns))
+    rows, same = rows_of(lent), rows_of(BARS)
+    for column in columns:
+        column[:] = 0
+    for table in TABLES:
+        assert rows.frame(table).equals(same.frame(table)), table

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine import TABLES, EngineParams, SeriesEngine
+from engine.spans import SPAN
 from tests.engine.bits import LIVING, assert_same_bits, assert_same_tables, joined, tables_of
 from tests.engine.strategies import KEY, KINDS, STEP, Stretch, bar_frames, make_bars, stretches
 
@@ -58,11 +59,15 @@ def test_law_1_one_bar_at_a_time_gives_the_rows_of_one_call(kind: str, params: E
 
 
 @every_parameter_set
-@pytest.mark.parametrize("piece", [1_000, 4_095, 4_096, 4_097, 9_999])
+@pytest.mark.parametrize("piece", [4_001, SPAN - 1, SPAN, SPAN + 1, 2 * SPAN, 2 * SPAN + 1])
 def test_law_1_holds_across_the_spans_of_a_long_call(piece: int, params: EngineParams) -> None:
-    bars = with_micro_bos(make_bars([Stretch(kind, 1_500, seed) for seed, kind in enumerate(KINDS)]))
-    engine = SeriesEngine(KEY, params)
-    assert_same_tables(joined(engine.advance(part) for part in bars.iter_slices(piece)), whole(bars, params))
+    length = 3 * SPAN // len(KINDS) + 100
+    bars = with_micro_bos(make_bars([Stretch(kind, length, seed) for seed, kind in enumerate(KINDS)]))
+    assert bars.height > 3 * SPAN
+    engine, at_once = SeriesEngine(KEY, params), SeriesEngine(KEY, params)
+    rows = joined(engine.advance(part) for part in bars.iter_slices(piece))
+    assert_same_tables(rows, tables_of(at_once.advance(bars)))
+    assert engine.snapshot() == at_once.snapshot()
 
 
 @given(stretches(max_size=4), st.sampled_from([1, 7]), st.sampled_from(PARAMS))

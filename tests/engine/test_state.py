@@ -1,3 +1,7 @@
+import copy
+import pickle
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -6,6 +10,11 @@ from engine.rows import BREAK, LIQUIDITY, SIGNAL, SWING, ZONE, ZONE_EVENT
 from engine.state import FEATURES, MICRO, POSITION, REGIME, RETEST, STRUCTURE, SWINGS, TAIL, ZONES, SeriesState
 
 PARAMS = EngineParams(max_zones=5, max_inversions=3)
+
+
+def _unpickled(state: SeriesState) -> SeriesState:
+    same: SeriesState = pickle.loads(pickle.dumps(state))  # noqa: S301 - its own bytes
+    return same
 
 
 def test_a_state_survives_its_bytes() -> None:
@@ -34,6 +43,16 @@ def test_a_copy_shares_nothing() -> None:
     for record in (other.position, other.zones, other.micro):
         record.view(np.int64)[0] = 1
     assert state.to_bytes() == before
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, _unpickled])
+def test_a_state_that_python_copies_is_whole(copied: Callable[[SeriesState], SeriesState]) -> None:
+    state = SeriesState.at_start(EngineParams())
+    twin = copied(state)
+    twin.position["bars"] = 5
+    assert twin.copy().position["bars"][0] == 5
+    assert SeriesState.from_bytes(twin.to_bytes(), EngineParams()).position["bars"][0] == 5
+    assert state.position["bars"][0] == 0
 
 
 def test_the_limits_alone_decide_how_large_a_state_is() -> None:
