@@ -39,6 +39,7 @@ __all__ = [
     "Engine",
     "WindowTable",
     "claim_engine",
+    "count_rows",
     "read_indicators",
     "read_regimes",
     "read_rows",
@@ -216,6 +217,15 @@ def read_rows(
     source = sql.SQL("SELECT * {} ORDER BY {}").format(rows_known(table), order)
     params = series_params(key, start=key.tf.known_at(start), end=key.tf.known_at(end))
     return read_frame(conn, table, key, source, params)
+
+
+def count_rows(conn: psycopg.Connection, table: AnalysisTable, key: SeriesKey, start: datetime, end: datetime) -> int:
+    """How many rows the bars that open in [start, end) made."""
+    query = sql.SQL("SELECT count(*) {}").format(rows_known(table))
+    params = series_params(key, start=key.tf.known_at(start), end=key.tf.known_at(end))
+    with translated(f"count {table}", key=key):
+        row = conn.execute(query, params).fetchone()
+    return 0 if row is None else int(row[0])
 
 
 def read_indicators(conn: psycopg.Connection, key: SeriesKey, start: datetime, end: datetime) -> pl.DataFrame:

@@ -1,6 +1,7 @@
 """Reading candles: exact text for people and digests, float64 for the engine, missing grid slots for the ledger.
 
-Windows are half-open [start, end) over open times. What is read inside a transaction is what that transaction sees.
+Windows are half-open [start, end) over open times. What is read inside a transaction is what that transaction sees:
+whoever reads in pieces and needs them to fit together opens `connections.one_snapshot` around them.
 
     bars = read_bars(conn, key, start, end)
     rows, sha256 = stored_digest(conn, key, start, end)
@@ -9,8 +10,9 @@ Windows are half-open [start, end) over open times. What is read inside a transa
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, LiteralString
 
 import polars as pl
@@ -31,14 +33,14 @@ _WINDOW_QUERY: Final = sql.SQL(_WINDOW)
 
 # `open_time_us|o|h|l|c|v|quote_vol|trades|taker_buy_vol`: the line contracts.candles.digest is made of. Seconds are
 # exact in float8, and no timeframe opens between seconds.
-_LINE: Final[LiteralString] = """
+CANDLE_LINE: Final[LiteralString] = """
 concat_ws('|', date_part('epoch', open_time)::bigint * 1000000, trim_scale(open), trim_scale(high), trim_scale(low),
           trim_scale(close), trim_scale(volume), trim_scale(quote_vol), trades, trim_scale(taker_buy_vol))
 """
-_LINES: Final = sql.SQL(f"SELECT string_agg({_LINE}, E'\\n') FROM ({_WINDOW}) AS ordered")  # noqa: S608 - constants
+_LINES: Final = sql.SQL(f"SELECT string_agg({CANDLE_LINE}, E'\\n') FROM ({_WINDOW}) AS ordered")  # noqa: S608 - constants
 _DIGEST: Final = sql.SQL(
     f"""
-    SELECT count(*), encode(sha256(convert_to(coalesce(string_agg({_LINE} || E'\\n', ''), ''), 'UTF8')), 'hex')
+    SELECT count(*), encode(sha256(convert_to(coalesce(string_agg({CANDLE_LINE} || E'\\n', ''), ''), 'UTF8')), 'hex')
     FROM ({_WINDOW}) AS ordered
     """  # noqa: S608 - constants
 )
@@ -72,18 +74,50 @@ def read_candles(conn: psycopg.Connection, key: SeriesKey, start: datetime, end:
     """The candle frame of a window: decimal text without trailing zeros, ascending open times."""
     with translated("read candles", key=key):
         row = conn.execute(_LINES, _params(key, start, end), prepare=False).fetchone()
-    if row is None or row[0] is None:
-        return CANDLE_SCHEMA.to_frame()
+    return candles_of_lines(None if row is None else row[0], CANDLE_SCHEMA)
+
+
+def candle_pieces(
+    conn: psycopg.Connection, key: SeriesKey, start: datetime, end: datetime, *, slots: int = 50_000
+) -> Iterator[pl.DataFrame]:
+    """The candles of a window of any length as candle frames, one after the other, each of at most `slots` candles.
+
+    For exports: memory stays that of a piece (50,000 candles are about 15 MB on the way). Pieces without a candle are
+    left out.
+    """
+    stored = extent(conn, key)
+    if stored is None:
+        return
+    position, stop = max(key.tf.floor(start), stored.first), min(end, stored.last + timedelta(microseconds=1))
+    while position < stop:
+        following = position + timedelta(microseconds=slots * key.tf.us)
+        piece = read_candles(conn, key, max(position, start), min(following, stop))
+        if not piece.is_empty():
+            yield piece
+        position = following
+
+
+def candles_of_lines(lines: str | None, schema: pl.Schema) -> pl.DataFrame:
+    """The frame of `CANDLE_LINE` lines.
+
+    Args:
+        lines: One a candle; None = none.
+        schema: `CANDLE_SCHEMA`, and behind it whatever the lines hold behind the candle; instants are microseconds.
+    """
+    if lines is None:
+        return schema.to_frame()
+    names = [*_LINE_COLUMNS, *schema.names()[len(_LINE_COLUMNS) :]]
+    instants = [name for name in names if schema[name].base_type() == pl.Datetime]
     texts = pl.read_csv(
-        str(row[0]).encode(),
+        lines.encode(),
         has_header=False,
         separator="|",
         quote_char=None,
-        new_columns=_LINE_COLUMNS,
-        schema_overrides=[pl.Int64, *[pl.String] * 6, pl.Int64, pl.String],
+        new_columns=names,
+        schema_overrides=[pl.Int64 if name in instants else schema[name] for name in names],
     )
-    opened = pl.from_epoch("open_time", time_unit="us").dt.replace_time_zone("UTC")
-    return texts.with_columns(opened).select(CANDLE_SCHEMA.names())
+    known = (pl.from_epoch(name, time_unit="us").dt.replace_time_zone("UTC") for name in instants)
+    return texts.with_columns(known).select(schema.names())
 
 
 def read_bars(conn: psycopg.Connection, key: SeriesKey, start: datetime, end: datetime) -> pl.DataFrame:

@@ -174,3 +174,16 @@ def rules_at(conn: psycopg.Connection, instrument: InstrumentKey, at: datetime) 
             [instrument.venue, instrument.symbol, at],
         ).fetchone()
     return None if row is None else InstrumentRules.model_validate(row[0])
+
+
+def rules_sha256(conn: psycopg.Connection, instrument: InstrumentKey, at: datetime) -> str | None:
+    """The fingerprint of the rules that were known at an instant; None = none were yet."""
+    with translated("read the version of exchange rules", key=instrument):
+        row = conn.execute(
+            """
+            SELECT sha256 FROM market.exchange_rules WHERE venue = %s AND symbol = %s AND seen_at <= %s
+            ORDER BY seen_at DESC LIMIT 1
+            """,
+            [instrument.venue, instrument.symbol, at],
+        ).fetchone()
+    return None if row is None else str(row[0])

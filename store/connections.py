@@ -76,6 +76,21 @@ def with_database(dsn: str, database: str) -> str:
 
 
 @contextmanager
+def one_snapshot(conn: psycopg.Connection) -> Iterator[None]:
+    """Let every statement of the block read the database as it was at the first of them; nothing may be written.
+
+    Raises:
+        DatabaseRefused: The connection is in a transaction already, whose snapshot may be an older one.
+    """
+    if conn.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+        msg = f"read one snapshot of {conn.info.dbname}: the connection is in a transaction already; begin it outside"
+        raise DatabaseRefused(msg)
+    with conn.transaction():
+        conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        yield
+
+
+@contextmanager
 def translated(attempt: str, *, key: object = None) -> Iterator[None]:
     """Turn psycopg's exceptions into the store's, by the reaction they ask for.
 

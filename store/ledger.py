@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Final
 
 import polars as pl
 import psycopg
@@ -24,6 +25,9 @@ from store.candle_reads import extent
 from store.candles import Source
 from store.connections import translated
 from store.locks import hold_until_commit
+
+# What stands in the place of a timeframe in `market.quarantine` where a refused row is a funding settlement.
+FUNDING: Final = "funding"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,13 +165,19 @@ def archive_files(conn: psycopg.Connection, urls: Sequence[str]) -> dict[str, Ar
 
 
 def quarantine(
-    conn: psycopg.Connection, key: SeriesKey, rows: pl.DataFrame, source: Source, *, origin: str, seen_at: datetime
+    conn: psycopg.Connection,
+    key: SeriesKey | InstrumentKey,
+    rows: pl.DataFrame,
+    source: Source,
+    *,
+    origin: str,
+    seen_at: datetime,
 ) -> int:
     """Keep refused rows with their reason; the same row of the same origin is kept once.
 
     Args:
         conn: A connection; where it is in no transaction, this is one.
-        key: The series they were meant for.
+        key: The series they were meant for; an instrument = its funding (`tf` is stored as `FUNDING`).
         rows: Columns `open_time` (Datetime, null = unreadable), `payload` (as received), `reason`.
         source: What kind of origin.
         origin: The file or address they came from.
@@ -176,6 +186,7 @@ def quarantine(
     Returns:
         How many were not known yet.
     """
+    tf = str(key.tf) if isinstance(key, SeriesKey) else FUNDING
     with translated("quarantine rows", key=key), conn.transaction(), conn.cursor() as cursor:
         new = 0
         for opened, payload, reason in rows.select("open_time", "payload", "reason").iter_rows():
@@ -186,7 +197,7 @@ def quarantine(
                 INSERT INTO market.quarantine (venue, symbol, tf, open_time, source, origin, payload, reason, seen_at)
                 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING
                 """,
-                [key.venue, key.symbol, str(key.tf), opened, source, origin, kept, reason, seen_at],
+                [key.venue, key.symbol, tf, opened, source, origin, kept, reason, seen_at],
             )
             new += cursor.rowcount
         return new

@@ -2,6 +2,7 @@
 
 Nobody gets more than its process needs: batch writes market and analysis, the stream writes candles, holes and refused
 rows, router, API and analysts read. No one but the owner may delete candles, change revisions or alter anything.
+The schemas of dbt are batch's to fill: what it makes there is its own, and no grant made by it is touched here.
 Roles belong to the whole server, grants to one database: `create_roles` runs once a server, `apply_grants` in every
 database. A table that a later migration adds is added here in the same commit; a test tries every role on everything.
 
@@ -55,6 +56,11 @@ GRANTS: Final[dict[str, dict[str, frozenset[str]]]] = {
         "market.archive_files": _UPSERT,
         "market.candle_digests": _UPSERT,
         "market.exchange_rules": _APPEND,
+        "market.funding_rates": _UPSERT,
+        "market.funding_revisions": _APPEND,
+        "market.calendar_events": _UPSERT,
+        "market.calendar_refused": _APPEND,
+        "market.datasets": _APPEND,
         "analysis.engines": _UPSERT,
         "analysis.indicators": _REPLACE,
         "analysis.regimes": _REPLACE,
@@ -78,6 +84,8 @@ GRANTS: Final[dict[str, dict[str, frozenset[str]]]] = {
         "market.quarantine": _APPEND,
         "market.candle_digests": _READ,
         "market.exchange_rules": _READ,
+        "market.funding_rates": _READ,
+        "market.calendar_events": _READ,
         "analysis.engines": _READ,
         "analysis.engine_snapshots": _READ,
         "ops.alembic_version": _READ,
@@ -87,6 +95,8 @@ GRANTS: Final[dict[str, dict[str, frozenset[str]]]] = {
         "market.series": _READ,
         "market.candles": _READ,
         "market.exchange_rules": _READ,
+        "market.funding_rates": _READ,
+        "market.calendar_events": _READ,
         "ops.alembic_version": _READ,
     },
     API: {
@@ -96,6 +106,9 @@ GRANTS: Final[dict[str, dict[str, frozenset[str]]]] = {
         "market.candle_gaps": _READ,
         "market.candle_digests": _READ,
         "market.exchange_rules": _READ,
+        "market.funding_rates": _READ,
+        "market.calendar_events": _READ,
+        "market.datasets": _READ,
         "analysis.engines": _READ,
         "analysis.indicators": _READ,
         "analysis.regimes": _READ,
@@ -119,6 +132,11 @@ GRANTS: Final[dict[str, dict[str, frozenset[str]]]] = {
         "market.archive_files": _READ,
         "market.candle_digests": _READ,
         "market.exchange_rules": _READ,
+        "market.funding_rates": _READ,
+        "market.funding_revisions": _READ,
+        "market.calendar_events": _READ,
+        "market.calendar_refused": _READ,
+        "market.datasets": _READ,
         "analysis.engines": _READ,
         "analysis.indicators": _READ,
         "analysis.regimes": _READ,
@@ -132,6 +150,14 @@ GRANTS: Final[dict[str, dict[str, frozenset[str]]]] = {
         "analysis.bot_quarantine": _READ,
         "analysis.engine_snapshots": _READ,
     },
+}
+
+# role -> schema -> privileges, beyond the USAGE that follows from its tables. What dbt makes there belongs to batch,
+# and dbt itself grants it.
+SCHEMA_GRANTS: Final[dict[str, dict[str, frozenset[str]]]] = {
+    BATCH: {"staging": frozenset({"USAGE", "CREATE"}), "marts": frozenset({"USAGE", "CREATE"})},
+    API: {"marts": frozenset({"USAGE"})},
+    ANALYST: {"marts": frozenset({"USAGE"})},
 }
 
 # Bulk work stages rows in temporary tables.
@@ -192,6 +218,12 @@ def apply_grants(conn: psycopg.Connection) -> None:
             for privilege in privileges
         }
         wanted |= {(role, f"{table.partition('.')[0]}.", "USAGE") for role, table, _ in wanted}
+        wanted |= {
+            (role, f"{schema}.", privilege)
+            for role, schemas in SCHEMA_GRANTS.items()
+            for schema, privileges in schemas.items()
+            for privilege in privileges
+        }
         present = _present(conn)
         for role, target, privilege in sorted(present - wanted):
             conn.execute(

@@ -19,6 +19,7 @@ from store.analysis import (
     Engine,
     WindowTable,
     claim_engine,
+    count_rows,
     read_indicators,
     read_regimes,
     read_rows,
@@ -101,6 +102,12 @@ def test_a_window_is_replaced_and_its_neighbours_stay(conn: psycopg.Connection) 
     back = read(conn)
     assert back["ts"].to_list() == [ts(0), ts(1), ts(3), ts(4)]
     assert back["ema20"].to_list() == [1.5, None, None, 1.5]
+
+
+def test_rows_are_counted_by_the_bars_that_made_them(conn: psycopg.Connection) -> None:
+    write(conn, indicators([0, 1, 2, 3, 4]))
+    assert count_rows(conn, "indicators", KEY, T0 + minutes(1), T0 + minutes(4)) == 3
+    assert count_rows(conn, "swings", KEY, T0, T0 + minutes(100)) == 0
 
 
 def test_an_empty_frame_empties_the_window(conn: psycopg.Connection) -> None:

@@ -8,7 +8,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from contracts.candles import BAR_SCHEMA, CANDLE_SCHEMA, DECIMALS, bars, digest, trimmed
-from store.candle_reads import Extent, extent, missing_ranges, read_bars, read_candles, source_counts, stored_digest
+from store.candle_reads import (
+    Extent,
+    candle_pieces,
+    extent,
+    missing_ranges,
+    read_bars,
+    read_candles,
+    source_counts,
+    stored_digest,
+)
 from store.candles import merge_candles
 from store.connections import connect
 from tests.databases import Database
@@ -61,6 +70,20 @@ def test_digest_text_and_floats_agree_with_the_contract_for_any_decimals(
     assert read_candles(conn, KEY, T0, end).equals(frame.with_columns(trimmed(name) for name in DECIMALS))
     assert stored_digest(conn, KEY, T0, end) == (frame.height, digest(frame))
     assert read_bars(conn, KEY, T0, end).equals(bars(frame))
+
+
+@given(slots=st.sets(st.integers(0, 30)), start=st.integers(-3, 30), length=st.integers(0, 40), piece=st.integers(1, 9))
+@settings(max_examples=30, deadline=None, suppress_health_check=ANY_FIXTURE)
+def test_pieces_are_short_never_empty_and_put_together_the_window(
+    database: Database, conn: psycopg.Connection, slots: set[int], start: int, length: int, piece: int
+) -> None:
+    with connect(database.admin_dsn) as admin:
+        admin.execute("TRUNCATE market.candles")
+    merge_candles(conn, KEY, candles(sorted(slots)), "rest", seen_at=SEEN)
+    window = T0 + minutes(start + 0.5), T0 + minutes(start + length)
+    pieces = list(candle_pieces(conn, KEY, *window, slots=piece))
+    assert all(0 < frame.height <= piece for frame in pieces)
+    assert pl.concat([CANDLE_SCHEMA.to_frame(), *pieces]).equals(read_candles(conn, KEY, *window))
 
 
 @given(slots=st.sets(st.integers(0, 30)), start=st.integers(0, 30), length=st.integers(0, 12))

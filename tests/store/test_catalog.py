@@ -11,6 +11,7 @@ from store.catalog import (
     list_series,
     record_rules,
     rules_at,
+    rules_sha256,
     upsert_instrument,
     upsert_series,
 )
@@ -90,3 +91,6 @@ def test_rules_get_a_row_only_when_they_changed(conn: psycopg.Connection) -> Non
     assert rules_at(conn, BTC, T0 + minutes(2)) == rules("0.01")
     assert rules_at(conn, BTC, T0 + minutes(9)) == rules("0.10")
     assert rules_at(conn, ETH, T0 + minutes(9)) is None
+    known = [rules_sha256(conn, BTC, T0 + minutes(count)) for count in (-1, 0, 2, 9)]
+    assert known == [None, "1" * 64, "2" * 64, "1" * 64]
+    assert rules_sha256(conn, ETH, T0 + minutes(9)) is None

@@ -8,6 +8,7 @@ import pytest
 
 from contracts.candles import digest
 from store.analysis import read_rows, replace_window, rewind
+from store.candle_asof import candles_as_of
 from store.candle_reads import missing_ranges, read_candles, stored_digest
 from store.candles import MergeCounts, merge_candles
 from store.connections import connect
@@ -51,6 +52,19 @@ def test_candles_in_a_compressed_chunk_are_read_revised_and_added_to(
     assert filed == [(T0 + minutes(1), Decimal("100.5"), False), (T0 + minutes(1), Decimal(8), True)]
     assert missing_ranges(conn, KEY, T0, T0 + minutes(6)) == [(T0 + minutes(4), T0 + minutes(5))]
     assert merge_candles(conn, KEY, candles([4]), "archive", seen_at=later) == MergeCounts(inserted=1)
+
+
+def test_candles_in_compressed_chunks_are_read_as_they_stood(
+    conn: psycopg.Connection, admin: psycopg.Connection
+) -> None:
+    later = SEEN + minutes(1)
+    merge_candles(conn, KEY, candles([0, 1]), "rest", seen_at=SEEN)
+    merge_candles(conn, KEY, candles([1, 2], close="7"), "archive", seen_at=later)
+    compress(admin, "market.candles")
+    compress(admin, "market.candle_revisions")
+    window = (T0, T0 + minutes(9))
+    assert candles_as_of(conn, KEY, *window, at=SEEN)["close"].to_list() == ["100.5", "100.5"]
+    assert candles_as_of(conn, KEY, *window, at=later)["close"].to_list() == ["100.5", "7", "7"]
 
 
 def test_a_window_of_compressed_analysis_is_replaced(conn: psycopg.Connection, admin: psycopg.Connection) -> None:

@@ -2,7 +2,7 @@ import psycopg
 import pytest
 
 from contracts.errors import DataRejected, Rejected, Retryable
-from store.connections import connect, describe, translated, with_database
+from store.connections import connect, describe, one_snapshot, translated, with_database
 from store.errors import DatabaseRefused, DatabaseUnavailable, FrameRejected
 from tests.databases import Database
 
@@ -51,3 +51,25 @@ def test_an_address_is_described_without_its_password() -> None:
 def test_another_database_of_the_same_server_keeps_role_and_password() -> None:
     other = psycopg.conninfo.conninfo_to_dict(with_database("postgresql://me:hush@db.example:6543/tides", "dagster"))
     assert other == {"user": "me", "password": "hush", "host": "db.example", "port": "6543", "dbname": "dagster"}
+
+
+def test_one_snapshot_reads_what_was_there_at_its_begin_and_writes_nothing(database: Database) -> None:
+    count = "SELECT count(*) FROM market.instruments"
+    insert = (
+        b"INSERT INTO market.instruments VALUES ('binance_spot', 'AUSDT', 'SPOT', 'A', 'USDT', NULL, NULL, 'TRADING')"
+    )
+    with connect(database.dsn()) as reader, connect(database.dsn()) as writer:
+        with one_snapshot(reader):
+            assert reader.execute(count).fetchone() == (0,)
+            writer.execute(insert)
+            assert reader.execute(count).fetchone() == (0,)
+        assert reader.execute(count).fetchone() == (1,)
+        with pytest.raises(psycopg.errors.ReadOnlySqlTransaction), one_snapshot(reader):
+            reader.execute(insert)
+
+
+def test_one_snapshot_inside_a_transaction_is_refused(database: Database) -> None:
+    with connect(database.dsn()) as conn, conn.transaction():
+        conn.execute("SELECT 1")
+        with pytest.raises(DatabaseRefused, match="in a transaction already"), one_snapshot(conn):
+            pytest.fail("the block was entered")

@@ -136,3 +136,14 @@ def test_refused_rows_are_kept_once_with_their_reason(conn: psycopg.Connection) 
         (T0, "1,2,3", "ohlc_order", "a.zip", SEEN),
         (None, "\\0\tgarbage'; --", "unreadable", "a.zip", SEEN),
     ]
+
+
+def test_refused_settlements_are_kept_under_funding_beside_candles_of_the_instrument(conn: psycopg.Connection) -> None:
+    refused = pl.DataFrame(
+        {"open_time": [T0], "payload": ["1,8,x"], "reason": ["number_unreadable"]},
+        schema={"open_time": pl.Datetime("us", "UTC"), "payload": pl.String, "reason": pl.String},
+    )
+    for key in (KEY, KEY.instrument, KEY.instrument):
+        quarantine(conn, key, refused, "rest", origin="fundingRate", seen_at=SEEN)
+    rows = conn.execute("SELECT venue, symbol, tf, open_time FROM market.quarantine ORDER BY tf").fetchall()
+    assert rows == [("binance_usdm", "BTCUSDT", tf, T0) for tf in ("1m", "funding")]

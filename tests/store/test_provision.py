@@ -33,11 +33,16 @@ TABLES = {
     },
     "market": {
         "archive_files",
+        "calendar_events",
+        "calendar_refused",
         "candle_digests",
         "candle_gaps",
         "candle_revisions",
         "candles",
+        "datasets",
         "exchange_rules",
+        "funding_rates",
+        "funding_revisions",
         "instruments",
         "quarantine",
         "series",
@@ -64,7 +69,7 @@ def test_every_table_exists_belongs_to_the_owner_and_is_described(database: Data
             """
             SELECT n.nspname, c.relname, pg_get_userbyid(c.relowner), obj_description(c.oid) IS NOT NULL
             FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-            WHERE c.relkind = 'r' AND n.nspname IN ('market', 'analysis', 'ops')
+            WHERE c.relkind = 'r' AND n.nspname IN ('market', 'analysis', 'ops', 'staging', 'marts')
             """
         ).fetchall()
     tables: dict[str, set[str]] = {}

@@ -7,6 +7,7 @@ from psycopg import sql
 from store.connections import connect
 from store.errors import DatabaseRefused, DatabaseUnavailable
 from store.roles import ANALYST, API, BATCH, DAGSTER, OWNER, PLATFORM_ROLES, ROLES, ROUTER, STREAM
+from store.schema import upgrade
 from tests.databases import Database
 
 # table: batch, stream, router, api, analyst; s = SELECT, i = INSERT, u = UPDATE, d = DELETE, - = nothing
@@ -20,6 +21,11 @@ market.quarantine          si   si    -  -  s
 market.archive_files       siu  -     -  -  s
 market.candle_digests      siu  s     -  s  s
 market.exchange_rules      si   s     s  s  s
+market.funding_rates       siu  s     s  s  s
+market.funding_revisions   si   -     -  -  s
+market.calendar_events     siu  s     s  s  s
+market.calendar_refused    si   -     -  -  s
+market.datasets            si   -     -  s  s
 analysis.engines           siu  s     -  s  s
 analysis.indicators        sid  -     -  s  s
 analysis.regimes           sid  -     -  s  s
@@ -65,11 +71,15 @@ FORBIDDEN_TO_ALL_BUT_THE_OWNER = [
     "CREATE TABLE ops.intruder (x int)",
     "CREATE TABLE public.intruder (x int)",
     "CREATE FUNCTION public.intruder() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+    "CREATE OR REPLACE FUNCTION market.file_funding_revision() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN END'",
     "CREATE OR REPLACE FUNCTION market.file_candle_revision() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN END'",
     "ALTER TABLE market.candles DISABLE TRIGGER file_candle_revision",
     "DROP TRIGGER file_candle_revision ON market.candles",
     "DROP SCHEMA market CASCADE",
     "ALTER SCHEMA market RENAME TO mine",
+    "ALTER TABLE market.funding_rates DISABLE TRIGGER file_funding_revision",
+    "DROP SCHEMA marts CASCADE",
+    "ALTER SCHEMA staging RENAME TO mine",
     "REASSIGN OWNED BY tidemark_owner TO CURRENT_USER",
 ]
 
@@ -115,7 +125,8 @@ def statements(table: str, column: str) -> dict[str, sql.Composed]:
 def test_a_role_may_do_to_each_table_exactly_what_the_matrix_says(database: Database, role: str) -> None:
     with connect(database.admin_dsn) as admin:
         present = admin.execute(
-            "SELECT schemaname || '.' || tablename FROM pg_tables WHERE schemaname IN ('market', 'analysis', 'ops')"
+            "SELECT schemaname || '.' || tablename FROM pg_tables WHERE schemaname = ANY(%s)",
+            [["market", "analysis", "ops", "staging", "marts"]],
         ).fetchall()
         columns = {
             table: str(
@@ -156,6 +167,53 @@ def test_no_role_but_the_owner_may_change_the_schema(database: Database, role: s
     with connect(database.dsn(role)) as conn:
         conn.execute("SET default_transaction_read_only = off")
         assert [text for text in FORBIDDEN_TO_ALL_BUT_THE_OWNER if not refused(conn, text)] == []
+
+
+@pytest.mark.parametrize("role", READERS_AND_WRITERS)
+@pytest.mark.parametrize("schema", ["staging", "marts"])
+def test_only_batch_may_make_things_in_the_schemas_of_dbt(database: Database, schema: str, role: str) -> None:
+    with connect(database.dsn(role)) as conn:
+        conn.execute("SET default_transaction_read_only = off")
+        for statement in ("CREATE TABLE {}.mine (x int)", "CREATE VIEW {}.mine AS SELECT 1 AS x"):
+            composed = sql.SQL(statement).format(sql.Identifier(schema))
+            assert refused(conn, composed) == (role != BATCH), statement
+
+
+def test_what_batch_makes_for_analysts_is_read_by_those_it_is_granted_to_and_survives_an_upgrade(
+    database: Database,
+) -> None:
+    with connect(database.dsn(BATCH)) as batch:
+        batch.execute("CREATE VIEW staging.stg_series AS SELECT venue, symbol, tf FROM market.series")
+        batch.execute("CREATE TABLE marts.dim_series AS SELECT * FROM staging.stg_series")
+        batch.execute("GRANT SELECT ON marts.dim_series TO tidemark_analyst, tidemark_api")
+    upgrade(database.admin_dsn)
+    readers = {role: connect(database.dsn(role)) for role in READERS_AND_WRITERS}
+    try:
+        assert [role for role, conn in readers.items() if not refused(conn, "SELECT * FROM marts.dim_series")] == [
+            BATCH,
+            API,
+            ANALYST,
+        ]
+        assert [role for role, conn in readers.items() if not refused(conn, "SELECT * FROM staging.stg_series")] == [
+            BATCH
+        ]
+    finally:
+        for conn in readers.values():
+            conn.close()
+
+
+def test_an_upgrade_takes_back_what_somebody_granted_on_a_schema_by_hand(database: Database) -> None:
+    with connect(database.dsn(OWNER)) as owner:
+        owner.execute("GRANT USAGE, CREATE ON SCHEMA staging TO tidemark_analyst")
+        owner.execute("REVOKE CREATE ON SCHEMA marts FROM tidemark_batch")
+    upgrade(database.admin_dsn)
+    with connect(database.admin_dsn) as admin:
+        held = admin.execute(
+            "SELECT has_schema_privilege('tidemark_analyst', 'staging', 'USAGE'), "
+            "has_schema_privilege('tidemark_analyst', 'staging', 'CREATE'), "
+            "has_schema_privilege('tidemark_batch', 'marts', 'CREATE')"
+        ).fetchone()
+    assert held == (False, False, True)
 
 
 @pytest.mark.parametrize("role", PLATFORM_ROLES)
