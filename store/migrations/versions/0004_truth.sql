@@ -135,3 +135,33 @@ CREATE SCHEMA staging;
 COMMENT ON SCHEMA staging IS 'dbt: views over market, analysis and the rest, the material of marts';
 CREATE SCHEMA marts;
 COMMENT ON SCHEMA marts IS 'dbt: tables for analysts, made anew from the rest whenever it changes';
+
+-- A table that was filled a moment ago has no statistics yet, and the planner takes it for empty: questions about it
+-- then run for minutes. Whoever fills tables says so; ANALYZE itself only the owner may do.
+CREATE FUNCTION ops.gather_statistics() RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    grown regclass;
+    analyzed integer := 0;
+BEGIN
+    FOR grown IN
+        SELECT c.oid::regclass
+        FROM pg_class c
+        JOIN pg_namespace n ON n.oid = c.relnamespace
+        CROSS JOIN LATERAL (
+            SELECT sum(s.n_mod_since_analyze) AS changed, sum(s.n_live_tup) AS live
+            FROM pg_stat_all_tables s
+            WHERE s.relid = c.oid OR s.relid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = c.oid)
+        ) AS rows
+        WHERE n.nspname IN ('market', 'analysis') AND c.relkind = 'r'
+          AND rows.changed > 500 + 0.2 * rows.live
+    LOOP
+        EXECUTE 'ANALYZE ' || grown;
+        analyzed := analyzed + 1;
+    END LOOP;
+    RETURN analyzed;
+END
+$$;
+COMMENT ON FUNCTION ops.gather_statistics IS 'ANALYZE the tables of market and analysis of which more than a fifth has changed since they last were; returns how many';
+REVOKE EXECUTE ON FUNCTION ops.gather_statistics FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION ops.gather_statistics TO tidemark_batch;
