@@ -14,7 +14,7 @@ import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import numpy as np
 import psycopg
@@ -142,7 +142,7 @@ async def run_candles(job: Job, conn: psycopg.Connection, effects: Effects) -> R
             except DataRejected as error:
                 rejected.append(error)
                 continue
-            await asyncio.to_thread(_write, conn, job, wanted, fetched, report, effects.clock())
+            await asyncio.to_thread(write_month, conn, job, wanted, fetched, report, effects.clock())
     finally:
         if ahead is not None:
             ahead.cancel()
@@ -186,10 +186,14 @@ async def _fetched(wanted: Wanted, effects: Effects, report: RunReport) -> Fetch
     return found
 
 
-def _write(
+def write_month(
     conn: psycopg.Connection, job: Job, wanted: Wanted, fetched: Fetched, report: RunReport, at: datetime
-) -> None:
-    """Write what was fetched, all of it or nothing."""
+) -> dict[SeriesKey, list[date]]:
+    """Write what was fetched for a window of one month, all of it or nothing, and bring digest and chain up to date.
+
+    Returns:
+        The months whose chain is another now, by series.
+    """
     begun = time.perf_counter()
     key, window = wanted.key, wanted.window
     month = Month.of(window.start)
@@ -209,9 +213,10 @@ def _write(
         write_holes(conn, key, window, _evidence(key, window, fetched, at))
         rows, sha256 = _digest(conn, wanted, month, fetched, counts)
         ledger.write_digest(conn, key, month.start.date(), rows=rows, sha256=sha256, computed_at=at)
-        ledger.rechain_instrument(conn, job.instrument)
+        moved = ledger.rechain_instrument(conn, job.instrument)
     report.add(fetched, counts)
     report.spend("writing", begun)
+    return moved
 
 
 def _evidence(key: SeriesKey, window: Run, fetched: Fetched, at: datetime) -> Evidence:
@@ -266,7 +271,7 @@ async def _confirm_holes(job: Job, conn: psycopg.Connection, effects: Effects, r
                 answer = await ask_rest(effects.rest, key, run, now=job.now)
                 fetched = Fetched(rest=answer.candles, rest_quarantined=[answer.quarantined], absences=answer.absences)
                 wanted = Wanted(key, run, [run], frozenset(), job.now)
-                await asyncio.to_thread(_write, conn, job, wanted, fetched, report, effects.clock())
+                await asyncio.to_thread(write_month, conn, job, wanted, fetched, report, effects.clock())
         progress.report(label, done=done, total=len(waiting))
     report.pending = sum(len(gaps.pending(conn, key, job.months[0].start, job.months[-1].end)) for key in job.series)
     report.spend("confirming", begun)

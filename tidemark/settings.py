@@ -15,10 +15,11 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, Self
+from zoneinfo import available_timezones
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -88,6 +89,84 @@ class BotSettings(BaseModel):
         return None if value is None else value.expanduser().absolute()
 
 
+class CalendarSource(BaseModel):
+    """One calendar of events that move markets.
+
+    Attributes:
+        name: What it is called; the events are its own from one load to the next.
+        path: File to read; one of `path` and `url` is needed.
+        url: http(s) address to read; a link to a Google Sheet is read as its CSV export.
+        form: What kind of file it is; `auto` = told from its name and content.
+        timezone: Zone of times that name none; absent = rows with such times are refused.
+        severities: Word of the file → `HIGH`, `MED` or `IGNORE`, beside high, medium, low and their like.
+        severity: Severity of rows that state none.
+        currency: Currency of rows that state none; absent = they concern every market (`ALL`).
+        known_days_before: How many days before its start an event that does not say so counts as known to a backtest;
+            absent = only since it was first loaded.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")
+    path: Path | None = None
+    url: str | None = Field(default=None, pattern=r"^https?://[^\s/]+")
+    form: Literal["auto", "csv", "json", "ics"] = "auto"
+    timezone: str | None = None
+    severities: Mapping[str, Literal["HIGH", "MED", "IGNORE"]] = Field(default_factory=dict)
+    severity: Literal["HIGH", "MED", "IGNORE"] = "MED"
+    currency: str | None = Field(default=None, pattern=r"^[A-Z]{2,10}$")
+    known_days_before: int | None = Field(default=None, ge=0)
+
+    @field_validator("path")
+    @classmethod
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return None if value is None else value.expanduser().absolute()
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str | None) -> str | None:
+        if value is not None and value not in available_timezones():
+            msg = f"there is no time zone {value!r}: it reads like Europe/Berlin or UTC"
+            raise ValueError(msg)
+        return value
+
+    @field_validator("severities")
+    @classmethod
+    def _lower(cls, value: Mapping[str, str]) -> Mapping[str, str]:
+        return {word.lower(): severity for word, severity in value.items()}
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if (self.path is None) == (self.url is None):
+            msg = f"calendar source {self.name!r} needs a path or a url, one of them"
+            raise ValueError(msg)
+        return self
+
+
+class CalendarSettings(BaseModel):
+    """Where events that move markets are read.
+
+    Attributes:
+        sources: The calendars, each with a name of its own.
+        horizon_days: How far ahead recurring events of ICS files are written out.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sources: tuple[CalendarSource, ...] = ()
+    horizon_days: int = Field(default=400, ge=1, le=3660)
+
+    @field_validator("sources")
+    @classmethod
+    def _named_once(cls, value: tuple[CalendarSource, ...]) -> tuple[CalendarSource, ...]:
+        names = [source.name for source in value]
+        for name in names:
+            if names.count(name) > 1:
+                msg = f"two calendar sources are called {name!r}: each needs a name of its own"
+                raise ValueError(msg)
+        return value
+
+
 class _SecretFiles(PydanticBaseSettingsSource):
     """`TIDEMARK_<NAME>_FILE` gives a secret by the path of the file that holds it."""
 
@@ -152,6 +231,7 @@ class Settings(BaseSettings):
         database: Name of the platform's database.
         dagster_database: Name of the database that holds Dagster's storage.
         bots: Where plug-in bots are found and how long they may take.
+        calendar: Calendars of events that move markets.
         sub_timeframes: Timeframe → the shorter one whose structure breaks confirm its retests (`micro_bos`); a
             backfill stores it with each series it keeps.
         dagster_port: Port of the Dagster UI on loopback; the next free one is taken when it is in use.
@@ -177,6 +257,7 @@ class Settings(BaseSettings):
     binance_spot: VenueSettings = VenueSettings(rest="https://data-api.binance.vision")
     binance_usdm: VenueSettings = VenueSettings(rest="https://fapi.binance.com")
     bots: BotSettings = BotSettings()
+    calendar: CalendarSettings = CalendarSettings()
     sub_timeframes: Mapping[str, str] = Field(default_factory=dict)
     dagster_port: int = Field(default=3000, ge=1, le=65535)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import polars as pl
@@ -24,7 +24,7 @@ import polars as pl
 from assets.candle_run import Effects
 from contracts import InstrumentKey, InstrumentRules, SeriesKey, to_us
 from contracts.candles import CANDLE_SCHEMA, digest
-from venues.binance.archive import ArchiveFile
+from venues.binance.archive import ArchiveFile, KnownFile
 from venues.binance.archive_files import ArchiveName
 from venues.binance.errors import RequestRefused, UnknownSymbol
 from venues.binance.rest import CLOSE_GRACE, KlinesAnswer
@@ -62,6 +62,7 @@ RULES = InstrumentRules(
 )
 
 Origin = Literal["monthly", "daily", "rest"]
+ORIGINS: tuple[Origin, ...] = get_args(Origin)
 
 
 def hours(count: float) -> timedelta:
@@ -95,7 +96,7 @@ def tape(key: SeriesKey, start: datetime, bars: int, *, seed: int = 1) -> pl.Dat
             "volume": text(volume, 3),
             "trades": rng.integers(1, 5_000, bars),
             "taker_buy_vol": text(volume // 2, 3),
-            "quote_vol": text(volume * 40, 2),
+            "quote_vol": text(volume * close, 5),
         },
         schema=CANDLE_SCHEMA,
     )
@@ -165,8 +166,8 @@ class FakeVenue:
         errors: What a call raises, by the text it writes into `calls`.
         before: Called with that text before a call answers.
         rules: The trading rules of its symbol.
-        calls: Every call: `month <stem>`, `day <stem>`, `klines <first slot wanted> <end>`, `exchangeInfo <symbols>`,
-            `first <symbol> <tf>`.
+        calls: Every call: `month <stem>`, `day <stem>`, `unchanged <stem>`, `klines <first slot wanted> <end>`,
+            `exchangeInfo <symbols>`, `first <symbol> <tf>`.
         said: What a run told a person.
     """
 
@@ -196,6 +197,17 @@ class FakeVenue:
 
     async def day(self, key: SeriesKey, day: date) -> ArchiveFile | None:
         return self._file(ArchiveName.of_day(key, day), "daily", "day")
+
+    async def unchanged(self, known: KnownFile) -> bool:
+        stem = known.url.rsplit("/", 1)[-1].removesuffix(".zip")
+        self._called(f"unchanged {stem}")
+        [key] = [key for key in self.tape if stem.startswith(f"{key.symbol}-{key.tf}-")]
+        period = stem.removeprefix(f"{key.symbol}-{key.tf}-")
+        if len(period) == len("2022-01"):
+            file = self._served(ArchiveName.of_month(key, date.fromisoformat(f"{period}-01")), "monthly")
+        else:
+            file = self._served(ArchiveName.of_day(key, date.fromisoformat(period)), "daily")
+        return file is not None and file.etag == known.etag
 
     async def server_time(self) -> datetime:
         return self.clock()
@@ -241,6 +253,9 @@ class FakeVenue:
 
     def _file(self, name: ArchiveName, origin: Origin, word: str) -> ArchiveFile | None:
         self._called(f"{word} {name.stem}")
+        return self._served(name, origin)
+
+    def _served(self, name: ArchiveName, origin: Origin) -> ArchiveFile | None:
         if name.stem in self.unpublished or name.end > self.clock() or name.key not in self.tape:
             return None
         held = self.archived.get(name.key, self.tape[name.key])

@@ -22,6 +22,7 @@ from contracts import SeriesKey, Timeframe
 from engine import TABLES, EngineParams, SymbolEngine
 from store.analysis import AnalysisTable, read_rows
 from store.candle_reads import read_bars
+from store.frames import SCHEMAS
 from tests.assets.fakes import KEY, T0
 from tests.assets.runs import months
 from tests.engine.bits import assert_same_tables
@@ -107,7 +108,7 @@ def computed(
     rows = engine.advance(
         {key.tf: read_bars(conn, key, T0 - timedelta(days=400), (ends or {}).get(key, FOREVER)) for key in keys}
     )
-    return {key: _ordered({table: rows[key.tf].frame(table) for table in TABLES}) for key in keys}
+    return {key: _ordered({table: rows[key.tf].frame(table) for table in SCHEMAS}) for key in keys}
 
 
 def assert_computed_from_the_start(

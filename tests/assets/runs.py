@@ -16,6 +16,7 @@ from psycopg import sql
 from assets.analysis import TABLES, analysis
 from assets.bots import PluginBots
 from assets.candle_run import Job, RunReport, run_candles
+from assets.checks.data_docs import DataDocs
 from assets.checks.market import candle_checks
 from assets.holes import Run
 from assets.market import FAR_FUTURE, candles, exchange_rules
@@ -102,6 +103,8 @@ class World:
     exchange: Exchange
     instance: dg.DagsterInstance
     bots: PluginBots = field(default_factory=PluginBots)
+    docs: DataDocs = field(default_factory=DataDocs)
+    checks: Sequence[dg.AssetChecksDefinition] = (candle_checks,)
 
     def run(
         self,
@@ -116,12 +119,13 @@ class World:
         self.instance.add_dynamic_partitions("instruments", sorted(set(keys)))
         definitions = dg.Definitions(
             assets=[exchange_rules, candles, analysis],
-            asset_checks=[candle_checks],
+            asset_checks=self.checks,
             jobs=[backfill],
             resources={
                 "database": Postgres(url=self.database.dsn(BATCH)),
                 "exchange": self.exchange,
                 "bots": self.bots,
+                "data_docs": self.docs,
             },
             executor=dg.in_process_executor,
         )

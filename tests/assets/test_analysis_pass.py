@@ -16,7 +16,7 @@ from store.connections import connect
 from store.errors import EngineMismatch
 from store.gaps import record_hole, settle
 from store.roles import BATCH
-from tests.assets.fakes import INSTRUMENT, KEY, T0, FakeVenue, slot, tape, venue_of
+from tests.assets.fakes import INSTRUMENT, KEY, ORIGINS, T0, FakeVenue, slot, tape, venue_of
 from tests.assets.passes import (
     FEB,
     FEB_BARS,
@@ -171,7 +171,7 @@ def test_nothing_is_written_where_every_chain_still_matches(conn: psycopg.Connec
 
 def test_it_stops_before_a_pending_hole_and_goes_on_when_that_is_settled(conn: psycopg.Connection) -> None:
     venue = venue_of(JAN_BARS + FEB_BARS, now=MARCH)
-    venue.lacks = {origin: {slot(500)} for origin in ("monthly", "daily", "rest")}
+    venue.lacks = {origin: {slot(500)} for origin in ORIGINS}
     venue.clock.on_sleep = lambda: setattr(venue.clock, "now", MARCH)  # thirty seconds never pass
     load(conn, venue, (JAN, FEB))
     report = analyse(conn)
@@ -189,7 +189,7 @@ def test_it_stops_before_a_pending_hole_and_goes_on_when_that_is_settled(conn: p
 
 def test_rows_behind_a_hole_that_is_pending_again_do_not_stay(conn: psycopg.Connection) -> None:
     venue = venue_of(JAN_BARS + FEB_BARS, now=MARCH)
-    venue.lacks = {origin: {slot(500)} for origin in ("monthly", "daily", "rest")}
+    venue.lacks = {origin: {slot(500)} for origin in ORIGINS}
     load(conn, venue, (JAN, FEB))
     analyse(conn)
     conn.execute("DELETE FROM market.candle_gaps")

@@ -12,7 +12,7 @@ from store import gaps
 from store.candle_reads import read_candles, source_counts, stored_digest
 from store.candles import MergeCounts, merge_candles
 from store.ledger import digests
-from tests.assets.fakes import INSTRUMENT, KEY, RefusedRow, slot, venue_of, with_close
+from tests.assets.fakes import INSTRUMENT, KEY, ORIGINS, RefusedRow, slot, venue_of, with_close
 from tests.assets.runs import job_for, keep, ledger_of, load, months, stored
 from venues.binance.errors import ArchiveRejected, VenueUnavailable
 
@@ -100,7 +100,7 @@ def test_all_holes_of_a_run_wait_once(conn: psycopg.Connection) -> None:
 
 def test_a_hole_that_the_second_answer_fills_is_no_hole(conn: psycopg.Connection) -> None:
     venue = venue_of(JAN_BARS, now=MARCH)
-    venue.lacks = {origin: {slot(300)} for origin in ("monthly", "daily", "rest")}
+    venue.lacks = {origin: {slot(300)} for origin in ORIGINS}
     venue.clock.on_sleep = venue.lacks["rest"].clear
     report = load(conn, venue, months("2022-01"))
     assert sum(venue.clock.slept) == 30.0
@@ -122,7 +122,7 @@ def test_a_killed_run_leaves_the_hole_pending_and_the_next_one_settles_it_withou
     conn: psycopg.Connection,
 ) -> None:
     venue = venue_of(JAN_BARS, now=MARCH)
-    venue.lacks = {origin: {slot(300)} for origin in ("monthly", "daily", "rest")}
+    venue.lacks = {origin: {slot(300)} for origin in ORIGINS}
     venue.clock.on_sleep = kill
     with pytest.raises(Killed):
         load(conn, venue, months("2022-01"))
@@ -140,7 +140,7 @@ def test_a_killed_run_leaves_the_hole_pending_and_the_next_one_settles_it_withou
 
 def test_a_run_soon_after_a_killed_one_waits_for_the_rest_of_the_thirty_seconds(conn: psycopg.Connection) -> None:
     venue = venue_of(JAN_BARS, now=MARCH)
-    venue.lacks = {origin: {slot(300)} for origin in ("monthly", "daily", "rest")}
+    venue.lacks = {origin: {slot(300)} for origin in ORIGINS}
     venue.clock.on_sleep = kill
     with pytest.raises(Killed):
         load(conn, venue, months("2022-01"))
@@ -154,7 +154,7 @@ def test_a_run_soon_after_a_killed_one_waits_for_the_rest_of_the_thirty_seconds(
 
 def test_holes_of_two_runs_wait_for_the_younger_one(conn: psycopg.Connection) -> None:
     venue = venue_of(TWO_MONTHS, now=MARCH)
-    venue.lacks = {origin: {slot(300), slot(800)} for origin in ("monthly", "daily", "rest")}
+    venue.lacks = {origin: {slot(300), slot(800)} for origin in ORIGINS}
     venue.clock.on_sleep = kill
     with pytest.raises(Killed):
         load(conn, venue, months("2022-01"))
@@ -264,7 +264,7 @@ def test_archive_candles_that_differ_from_stored_ones_of_rest_file_revisions(con
 @pytest.mark.parametrize("lacked", [set(), {5, 6}, {0}, {743}, {0, 300, 743}], ids=str)
 def test_the_written_digest_is_that_of_what_is_stored(conn: psycopg.Connection, lacked: set[int]) -> None:
     venue = venue_of(TWO_MONTHS, now=MARCH)
-    venue.lacks = {origin: {slot(index) for index in lacked} for origin in ("monthly", "daily", "rest")}
+    venue.lacks = {origin: {slot(index) for index in lacked} for origin in ORIGINS}
     load(conn, venue, months("2022-01"))
     [entry] = digests(conn, KEY)
     rest = venue.tape[KEY].head(JAN_BARS).filter(~pl.col("open_time").is_in([slot(index) for index in lacked]))

@@ -14,7 +14,7 @@ from engine import EngineParams
 from store.gaps import settle
 from store.ledger import digests
 from tests.assets import passes
-from tests.assets.fakes import INSTRUMENT, KEY, FakeVenue, slot, venue_of
+from tests.assets.fakes import INSTRUMENT, KEY, ORIGINS, FakeVenue, slot, venue_of
 from tests.assets.runs import job_for, keep, load, months, revise
 
 MARCH = datetime(2022, 3, 10, 0, 1, tzinfo=UTC)
@@ -102,7 +102,7 @@ def test_months_before_the_listing_and_after_the_delisting_are_never_due(conn: p
 def gone(*indices: int) -> Callable[[], FakeVenue]:
     def venue() -> FakeVenue:
         found = venue_of(BARS, now=MARCH)
-        found.lacks = {origin: {slot(index) for index in indices} for origin in ("monthly", "daily", "rest")}
+        found.lacks = {origin: {slot(index) for index in indices} for origin in ORIGINS}
         return found
 
     return venue

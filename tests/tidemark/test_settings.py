@@ -146,3 +146,40 @@ def test_a_sub_timeframe_that_cannot_be_is_refused(empty_folder: Path, written: 
 def test_the_timeframes_of_the_settings_are_those_there_are() -> None:
     """Settings may not import the contracts: this keeps the two in step."""
     assert {tf: minutes * 60_000_000 for tf, minutes in MINUTES.items()} == {str(tf): tf.us for tf in Timeframe}
+
+
+def test_calendars_are_read_with_paths_made_absolute_and_words_in_lower_case(empty_folder: Path) -> None:
+    assert load_settings().calendar.sources == ()
+    (empty_folder / "tidemark.yaml").write_text(
+        """
+        calendar:
+          horizon_days: 90
+          sources:
+            - {name: fed, path: fed.csv, timezone: America/New_York, severities: {Rot: HIGH}, known_days_before: 30}
+            - {name: ecb, url: "https://example.com/ecb.ics", form: ics, currency: EUR}
+        """
+    )
+    calendar = load_settings().calendar
+    fed, ecb = calendar.sources
+    assert (calendar.horizon_days, fed.path, fed.url) == (90, empty_folder / "fed.csv", None)
+    assert (dict(fed.severities), fed.severity, fed.known_days_before) == ({"rot": "HIGH"}, "MED", 30)
+    assert (ecb.form, ecb.currency, ecb.timezone, ecb.path) == ("ics", "EUR", None, None)
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("{name: fed}", "needs a path or a url"),
+        ("{name: fed, path: a, url: https://example.com/a}", "needs a path or a url, one of them"),
+        ("{name: Fed up, path: a}", "calendar.sources.0.name"),
+        ("{name: fed, path: a, timezone: Mars/Olympus}", "there is no time zone 'Mars/Olympus'"),
+        ("{name: fed, path: a, severities: {x: LOUD}}", "calendar.sources.0.severities.x"),
+        ("{name: fed, path: a, colour: red}", "calendar.sources.0.colour: there is no such setting"),
+        ("{name: fed, path: a}, {name: fed, path: b}", "two calendar sources are called 'fed'"),
+    ],
+)
+def test_a_calendar_that_cannot_be_read_so_is_refused_by_name(empty_folder: Path, source: str, told: str) -> None:
+    (empty_folder / "tidemark.yaml").write_text(f"calendar: {{sources: [{source}]}}\n")
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert told in str(caught.value)

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from contracts.errors import TidemarkError
-from tidemark.cli import backfill, bench, bots, console, db, demo, doctor, sim, status
+from tidemark.cli import backfill, bench, bots, console, data, db, demo, doctor, sim, status
 from tidemark.logs import configure_logs, trace
 from tidemark.settings import CONFIG_VARIABLE, SettingsError, load_settings
 
@@ -28,6 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(db.app, name="db")
+app.add_typer(data.app, name="data")
 app.add_typer(bots.app, name="bots")
 app.command()(sim.sim)
 app.command()(backfill.backfill)
