@@ -30,8 +30,9 @@ $(VENV)/dev: $(VENV)/runtime requirements-dev.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-dev.lock
 	@touch $@
 
-install: $(VENV)/runtime  ## set up .venv from the hashed lock and compile the kernels once
+install: $(VENV)/runtime  ## set up .venv from the hashed lock, compile the kernels and parse the dbt project once
 	$(BIN)/python -m engine
+	$(BIN)/python -m transforms.parse
 
 dev: install $(VENV)/dev
 

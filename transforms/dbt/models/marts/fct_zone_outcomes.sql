@@ -1,0 +1,118 @@
+{% call(series) each_series(windows()) %}
+
+with bars as (
+    select
+        venue,
+        symbol,
+        tf,
+        ts,
+        high,
+        low,
+        row_number() over ({{ 'partition by venue, symbol, tf' if series is none }} order by open_time) as n
+    from {{ inside(ref('int_bars'), series, 'open_time', '>=') }} as b
+),
+
+last_bars as (
+    select
+        venue,
+        symbol,
+        tf,
+        max(n) as n
+    from bars
+    group by venue, symbol, tf
+),
+
+zones as (
+    select
+        zone.*,
+        zone.price_lo::float8 as lower_edge,
+        zone.price_hi::float8 as upper_edge,
+        indicator.atr14,
+        regime.regime,
+        regime.vol_state,
+        created.n as created_n,
+        touching.n as touch_n,
+        case when touching.n is not null then least(last_bar.n - touching.n, 20) end as bars_after_touch,
+        -- Where it was closed through there are no more of them than slots of the grid up to then.
+        case when touching.n is not null then least(
+            last_bar.n - touching.n,
+            20,
+            case when zone.status = 'MITIGATED'
+                then extract(epoch from zone.ended_ts - zone.first_touch_ts) / 60 / {{ minutes('zone.tf') }} end
+        ) else 0 end as bars_at_most,
+        row_number() over () as id
+    from {{ inside(ref('stg_zones'), series, 'created_ts', '>') }} as zone
+    inner join {{ inside(ref('stg_indicators'), series, 'ts', '>') }} as indicator
+        on {{ same_series('zone', 'indicator', series) }} zone.created_ts = indicator.ts
+    inner join bars as created
+        on {{ same_series('zone', 'created', series) }} zone.created_ts = created.ts
+    inner join last_bars as last_bar
+        on {{ same_series('zone', 'last_bar', series) }} true
+    left join bars as touching
+        on {{ same_series('zone', 'touching', series) }} zone.first_touch_ts = touching.ts
+    left join {{ inside(ref('stg_regimes'), series, 'ts', '>') }} as regime
+        on {{ same_series('zone', 'regime', series) }} zone.created_ts = regime.ts
+),
+
+-- The bars after the touching one, up to the twentieth, that closed before the zone was closed through.
+watched as (
+    select
+        zone.id,
+        after.k,
+        zone.atr14,
+        case zone.side when 'DEMAND' then bar.high - zone.upper_edge else zone.lower_edge - bar.low end as distance,
+        zone.status = 'MITIGATED' and bar.ts >= zone.ended_ts as is_closed_through
+    from zones as zone
+    cross join lateral generate_series(1, zone.bars_at_most::int) as after (k)
+    inner join bars as bar
+        on {{ same_series('zone', 'bar', series) }} zone.touch_n + after.k = bar.n
+),
+
+reactions as (
+    select
+        id,
+        max(distance) filter (where not is_closed_through) as distance,
+        min(k) filter (where not is_closed_through and distance >= atr14) as respected_after_bars
+    from watched
+    group by id
+),
+
+decided as (
+    select
+        zone.*,
+        zone.bars_after_touch = 20
+            or zone.status = 'MITIGATED' and zone.first_touch_ts is not null as is_decided,
+        greatest(coalesce(reaction.distance, 0), 0) / zone.atr14 as reaction_atr,
+        reaction.respected_after_bars
+    from zones as zone
+    left join reactions as reaction on zone.id = reaction.id
+)
+
+select
+    venue,
+    symbol,
+    tf,
+    kind,
+    created_ts,
+    side,
+    price_lo,
+    price_hi,
+    origin_event,
+    strength,
+    regime,
+    vol_state,
+    atr14,
+    (upper_edge - lower_edge) / atr14 as height_atr,
+    status,
+    ended_ts,
+    touches,
+    first_touch_ts is not null as was_touched,
+    first_touch_ts,
+    (touch_n - created_n)::int as bars_to_touch,
+    bars_after_touch::int as bars_after_touch,
+    case when is_decided then reaction_atr end as reaction_atr,
+    case when is_decided then respected_after_bars is not null end as was_respected,
+    case when is_decided then respected_after_bars end as respected_after_bars
+from decided
+
+{% endcall %}

@@ -1,0 +1,13 @@
+select
+    venue,
+    symbol,
+    tf,
+    day,
+    table_name,
+    rows_live,
+    rows_batch,
+    mismatches,
+    1 - mismatches::float8 / nullif(greatest(rows_live, rows_batch), 0) as agreement,
+    mismatches = 0 and rows_live = rows_batch as is_equal,
+    first_difference
+from {{ inside(ref('stg_parity_results'), windows(), 'day', '>=') }} as parity

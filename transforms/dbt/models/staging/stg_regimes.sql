@@ -1,0 +1,8 @@
+select
+    venue,
+    symbol,
+    tf,
+    ts,
+    regime,
+    vol_state
+from {{ source('analysis', 'regimes') }}

@@ -1,0 +1,19 @@
+select
+    signal_id,
+    agent,
+    venue,
+    symbol,
+    tf,
+    ts,
+    side_hint,
+    entry_hint,
+    sl_hint,
+    tp_r,
+    features,
+    score,
+    ttl_bars,
+    zone_kind,
+    zone_created_ts,
+    retest_ok,
+    structure_ok
+from {{ source('analysis', 'signals_raw') }}
