@@ -7,7 +7,7 @@ sub-timeframe ties together, and plug-in bots: docs/adr/0008.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, get_args
 
 import dagster as dg
 import psycopg
@@ -17,12 +17,17 @@ from assets.analysis_pass import Pass, take_over
 from assets.analysis_plan import PassReport, kept_series, plan
 from assets.analysis_shown import shown_of
 from assets.bots import PluginBots
+from assets.columns import columns_of
 from assets.market import SeriesSelection
 from assets.partitions import Metadata, Task, instrument_months, metadata_of_run, partition_key, tasks_of
+from assets.reactions import reacting
 from assets.resources import Postgres, alone
 from bots.runner import BotRunner
 from contracts import SeriesKey
 from engine import ENGINE_VERSION, EngineParams
+from store.analysis import count_rows
+from store.frames import AnalysisTable
+from store.statistics import gather_statistics
 
 TABLES = {
     "indicators": "Indicators of every closed bar, null until defined; the same code runs live.",
@@ -35,6 +40,7 @@ TABLES = {
     "inversions": "Zones of the other side that mitigated zones became, in their last state.",
     "signals_raw": "What the retest and the plug-in bots suggest, before any guard has seen it.",
 }
+_STORED: Sequence[AnalysisTable] = get_args(AnalysisTable)
 
 
 class AnalysisConfig(SeriesSelection):
@@ -58,12 +64,14 @@ class AnalysisConfig(SeriesSelection):
             kinds={"postgres", "numba"},
             owners=["team:quant"],
             description=description,
+            metadata=columns_of(f"analysis.{table}"),
         )
         for table, description in TABLES.items()
     ],
     partitions_def=instrument_months,
     backfill_policy=dg.BackfillPolicy.single_run(),
 )
+@reacting
 def analysis(
     context: dg.AssetExecutionContext, config: AnalysisConfig, database: Postgres, bots: PluginBots
 ) -> Iterator[dg.MaterializeResult[None]]:
@@ -74,6 +82,7 @@ def analysis(
             with database.connect() as conn, alone(conn, task.instrument, say=context.log.info):
                 series = config.of(conn, task.instrument)
                 report = _analyse(conn, task, series, runner, recompute=config.recompute)
+                gather_statistics(conn)
                 for reason in (*report.stopped, *report.quarantined, *report.removed):
                     context.log.warning(reason)
                 for month in sorted({month for _, month in report.written}.difference(task.months)):
@@ -121,6 +130,14 @@ def _metadata(
     failed = dg.MetadataValue.md("\n".join(f"- {one}" for one in report.quarantined) or "none")
     own: dict[str, dict[str, dg.MetadataValue[Any]]] = {"signals_raw": {"quarantined bots": failed}}
     return {
-        table: {"rows written": dg.MetadataValue.int(rows), **shown[table], **shared, **own.get(table, {})}
-        for table, rows in report.rows.items()
+        table: {
+            "dagster/row_count": dg.MetadataValue.int(
+                sum(count_rows(conn, table, key, task.start, task.end) for key in series)
+            ),
+            "rows written": dg.MetadataValue.int(report.rows[table]),
+            **shown[table],
+            **shared,
+            **own.get(table, {}),
+        }
+        for table in _STORED
     }

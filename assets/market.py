@@ -15,15 +15,19 @@ import psycopg
 from pydantic import Field
 
 from assets.candle_run import Effects, Job, RunReport, run_candles
+from assets.columns import columns_of
 from assets.holes import Run
 from assets.partitions import Metadata, Task, instrument_months, metadata_of_run, tasks_of
 from assets.plots import sparkline
+from assets.reactions import reacting
 from assets.resources import Exchange, Postgres, alone
+from assets.versions import Versions
 from assets.waiting import run_interruptibly
 from contracts import InstrumentKey, Rejected, SeriesKey
 from store import gaps
 from store.candle_reads import read_bars, source_counts
 from store.catalog import Instrument, list_instruments, list_series, record_rules, upsert_instrument
+from store.statistics import gather_statistics
 from venues.binance.client import MarketData
 from venues.binance.errors import UnknownSymbol
 from venues.binance.rest import BinanceRest
@@ -62,8 +66,11 @@ class SeriesSelection(dg.Config):
     group_name="market",
     kinds={"postgres"},
     owners=["team:data"],
+    pool="exchange",
     description="Trading rules of every instrument we keep, one row each time the exchange changed them.",
+    metadata=columns_of("market.exchange_rules"),
 )
+@reacting
 def exchange_rules(
     context: dg.AssetExecutionContext, database: Postgres, exchange: Exchange
 ) -> dg.MaterializeResult[None]:
@@ -139,6 +146,7 @@ async def _learn(conn: psycopg.Connection, data: MarketData, wanted: Sequence[In
             kinds={"postgres", "polars"},
             owners=["team:data"],
             description="Closed candles of every timeframe, exactly as the exchange gave them, each with its source.",
+            metadata=columns_of("market.candles"),
         ),
         dg.AssetSpec(
             "candle_gaps",
@@ -147,25 +155,31 @@ async def _learn(conn: psycopg.Connection, data: MarketData, wanted: Sequence[In
             kinds={"postgres"},
             owners=["team:data"],
             description="Every missing candle with its cause; analysis runs up to the first pending one.",
+            metadata=columns_of("market.candle_gaps"),
         ),
     ],
     partitions_def=instrument_months,
     backfill_policy=dg.BackfillPolicy.single_run(),
+    pool="exchange",
 )
+@reacting
 def candles(
     context: dg.AssetExecutionContext, config: SeriesSelection, database: Postgres, exchange: Exchange
 ) -> Iterator[dg.MaterializeResult[None]]:
     """Load the months of each instrument of the run, under the instrument's lock."""
     loaded: list[tuple[Task, Metadata]] = []
     holes: list[tuple[Task, Metadata]] = []
+    versions = Versions()
     for task in tasks_of(context.partition_keys):
         with database.connect() as conn, alone(conn, task.instrument, say=context.log.info):
             series = config.of(conn, task.instrument)
             report = run_interruptibly(_load(context, conn, exchange, task, series))
+            gather_statistics(conn)
             loaded.append((task, _candle_metadata(conn, task, series, report)))
             holes.append((task, _gap_metadata(conn, task, series, report)))
-    yield dg.MaterializeResult(asset_key="candles", metadata=metadata_of_run(loaded))
-    yield dg.MaterializeResult(asset_key="candle_gaps", metadata=metadata_of_run(holes))
+            versions.add(conn, task)
+    yield dg.MaterializeResult(asset_key="candles", metadata=metadata_of_run(loaded), data_version=versions.of_candles)
+    yield dg.MaterializeResult(asset_key="candle_gaps", metadata=metadata_of_run(holes), data_version=versions.of_gaps)
 
 
 async def _load(
@@ -223,7 +237,7 @@ def _candle_metadata(conn: psycopg.Connection, task: Task, series: Sequence[Seri
         lines.append(f"| {key} | {counts.get('archive', 0)} | {counts.get('rest', 0)} | {counts.get('ws', 0)} |")
     closes = read_bars(conn, series[-1], task.start, task.end)["close"].to_list()
     return {
-        "rows": dg.MetadataValue.int(total),
+        "dagster/row_count": dg.MetadataValue.int(total),
         "sources": dg.MetadataValue.md("\n".join(lines)),
         "inserted": dg.MetadataValue.int(report.counts.inserted),
         "revised": dg.MetadataValue.int(report.counts.revised),
@@ -244,7 +258,7 @@ def _gap_metadata(conn: psycopg.Connection, task: Task, series: Sequence[SeriesK
     lines = ["| cause | holes | bars |", "|---|---:|---:|"]
     lines += [f"| {cause} | {holes} | {bars} |" for cause, (holes, bars) in sorted(by_cause.items())]
     return {
-        "holes": dg.MetadataValue.int(sum(holes for holes, _ in by_cause.values())),
+        "dagster/row_count": dg.MetadataValue.int(sum(holes for holes, _ in by_cause.values())),
         "holes by cause": dg.MetadataValue.md("\n".join(lines)),
         "pending": dg.MetadataValue.int(report.pending),
     }

@@ -1,15 +1,57 @@
-"""Jobs: what a person or the command line starts as one run."""
+"""Jobs: what a person, the command line, a schedule or a sensor starts as one run.
+
+All that are cut by instrument and month take a range of months of one instrument in one run.
+"""
 
 from __future__ import annotations
 
 import dagster as dg
 
-from assets.analysis import TABLES
+from orchestration.automation import COMPUTED
+
+_CANDLES = dg.AssetSelection.assets("candles", "candle_gaps")
+_COMPUTED = dg.AssetSelection.groups(*COMPUTED)
 
 backfill = dg.define_asset_job(
     "backfill",
-    selection=dg.AssetSelection.assets("candles", "candle_gaps", *TABLES),
+    selection=_CANDLES | _COMPUTED,
     description="Load the candles of an instrument's months, check them, and compute everything that follows.",
+)
+
+recompute = dg.define_asset_job(
+    "recompute",
+    selection=dg.AssetSelection.checks_for_assets("candles") | _COMPUTED,
+    description="Check the stored candles of an instrument's months, and compute again everything that follows.",
+)
+
+tail = dg.define_asset_job(
+    "tail",
+    selection=_CANDLES,
+    description="Load and check the candles that an instrument's running month lacks.",
+)
+
+verify = dg.define_asset_job(
+    "verify",
+    selection=dg.AssetSelection.assets("candle_verification"),
+    description="Compare an instrument's recent months with the archive, and its last days with REST.",
+)
+
+verify_all = dg.define_asset_job(
+    "verify_all",
+    selection=dg.AssetSelection.assets("candle_verification"),
+    description="Compare every stored month of an instrument with the archive.",
+)
+
+funding = dg.define_asset_job(
+    "funding",
+    selection=dg.AssetSelection.assets("funding_rates"),
+    description="Load what a perpetual settled in some months.",
+)
+
+calendar = dg.define_asset_job(
+    "calendar",
+    selection=dg.AssetSelection.assets("calendar_events"),
+    description="Read every configured calendar of events.",
 )
 
 refresh_rules = dg.define_asset_job(
@@ -17,3 +59,5 @@ refresh_rules = dg.define_asset_job(
     selection=dg.AssetSelection.assets("exchange_rules"),
     description="Snapshot the trading rules of every instrument we keep.",
 )
+
+JOBS = [backfill, recompute, tail, verify, verify_all, funding, calendar, refresh_rules]

@@ -28,8 +28,9 @@ from assets.market import job_of
 from assets.partitions import Month, Task, months, months_between, partition_key
 from assets.planning import Due, months_due
 from contracts import InstrumentKey, Rejected, Retryable
-from engine import EngineParams
-from orchestration.definitions import bots_of, defs, exchange_of
+from engine import TABLES, EngineParams
+from orchestration.definitions import defs
+from orchestration.resources import bots_of, exchange_of
 from store.catalog import list_instruments
 from store.connections import connect
 from tidemark.installation import BATCH, Installation
@@ -39,6 +40,7 @@ from tidemark.settings import Settings
 # Which process of which machine executes a run; Dagster itself knows that only of runs it launched.
 PROCESS_TAG = "tidemark/process"
 TRACE_TAG = "tidemark/trace_id"
+_WITHOUT_MARTS = [dg.AssetKey(name) for name in ("candles", "candle_gaps", *TABLES)]
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -61,6 +63,7 @@ class Request:
         start: First instant wanted; its whole month is loaded.
         end: First instant not wanted; None = the venue's time now.
         recompute: Take the analysis over from another engine version or parameter set.
+        marts: Build the marts behind it; else they stay as they are, and the next run that builds them catches up.
     """
 
     venue: str
@@ -69,6 +72,7 @@ class Request:
     start: datetime
     end: datetime | None = None
     recompute: bool = False
+    marts: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +152,8 @@ def _close_abandoned(instance: dg.DagsterInstance) -> None:
         ours = run.remote_job_origin is None and host == socket.gethostname()
         if ours and not _lives(int(pid)):
             instance.report_run_failed(run, "the command that executed this run was killed; what it stored stays")
+            # Its place in the pool of the exchange: without a daemon nobody else gives it back.
+            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
 
 
 def _lives(pid: int) -> bool:
@@ -234,7 +240,7 @@ def _backfill(
         "dagster/asset_partition_range_start": str(partition_key(task.instrument, due[0])),
         "dagster/asset_partition_range_end": str(partition_key(task.instrument, due[-1])),
     }
-    done = _run(instance, "backfill", tags=tags, config=config)
+    done = _run(instance, "backfill", tags=tags, config=config, only=None if request.marts else _WITHOUT_MARTS)
     return Outcome(task.instrument, task.months, due, done.run_id, done.failure, time.perf_counter() - begun)
 
 
@@ -244,13 +250,26 @@ class _Run:
     failure: str | None
 
 
-def _run(instance: dg.DagsterInstance, job: str, *, tags: dict[str, str], config: dict[str, object]) -> _Run:
+def _run(
+    instance: dg.DagsterInstance,
+    job: str,
+    *,
+    tags: dict[str, str],
+    config: dict[str, object],
+    only: Sequence[dg.AssetKey] | None = None,
+) -> _Run:
     trace_id = structlog.contextvars.get_contextvars().get("trace_id", "")
     tags = {**tags, PROCESS_TAG: f"{socket.gethostname()}:{os.getpid()}", TRACE_TAG: trace_id}
     result = (
         defs()
         .resolve_job_def(job)
-        .execute_in_process(instance=instance, tags=tags, run_config={**QUIET, "ops": config}, raise_on_error=False)
+        .execute_in_process(
+            instance=instance,
+            tags=tags,
+            run_config={**QUIET, "ops": config},
+            raise_on_error=False,
+            asset_selection=only,
+        )
     )
     if any(_interrupted(event) for event in result.all_events):
         raise KeyboardInterrupt

@@ -80,10 +80,10 @@ def test_the_first_run_learns_the_instrument_and_both_assets_say_what_they_hold(
         for name in [event.asset_key.to_user_string() if event.asset_key else ""]
     }
     candles, holes = told["candles"], told["candle_gaps"]
-    assert (candles["rows"], candles["inserted"], candles["revised"], candles["lost"]) == (742, 742, 0, 0)
+    assert (candles["dagster/row_count"], candles["inserted"], candles["revised"], candles["lost"]) == (742, 742, 0, 0)
     assert "| binance_spot:BTCUSDT:1h | 742 | 0 | 0 |" in str(candles["sources"])
     assert str(candles["close"]).startswith("![close of binance_spot:BTCUSDT:1h](data:image/svg+xml")
-    assert (holes["holes"], holes["pending"]) == (2, 0)
+    assert (holes["dagster/row_count"], holes["pending"]) == (2, 0)
     assert "| archive | 1 | 1 |\n| unlisted | 1 | 2 |" in str(holes["holes by cause"])
     assert ledger_of(conn) == [("unlisted", 0, 2), ("archive", 100, 101)]
     assert [row.listed_at for row in list_instruments(conn)] == [slot(2)]

@@ -37,7 +37,7 @@ bot = Hourly()
 
 def backfill(symbol: str, *more: str) -> tuple[str, ...]:
     """The command that loads 15m and 1h of one symbol from its listing on."""
-    return ("backfill", "--symbols", symbol, "--timeframes", "15m,1h", "--from", "2024-01", *more)
+    return ("backfill", "--no-marts", "--symbols", symbol, "--timeframes", "15m,1h", "--from", "2024-01", *more)
 
 
 def served(simulator: Simulator, symbol: str, tf: str) -> dict[datetime, tuple[Decimal, ...]]:
@@ -207,7 +207,7 @@ def test_a_database_that_goes_in_mid_load_leaves_nothing_half_written_and_a_reru
 
 def test_a_month_before_the_listing_is_explained_and_not_loaded(place: Place, simulator: Simulator) -> None:
     asked = ("--symbols", "DDDUSDT", "--timeframes", "1h", "--from", "2023-12-15", "--to", "2024-01-03")
-    ended = place.run("backfill", *asked, simulator=simulator)
+    ended = place.run("backfill", "--no-marts", *asked, simulator=simulator)
     assert ended.code == 0, ended.err
     assert min(place.candles("binance_spot:DDDUSDT:1h")) == datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -217,11 +217,11 @@ def test_a_sub_timeframe_is_refused_where_it_is_not_kept_and_feeds_the_analysis_
 ) -> None:
     asked = ("--symbols", "EEEUSDT", "--from", "2024-01", "--to", "2024-02", "--timeframes")
     tied = {"TIDEMARK_SUB_TIMEFRAMES": '{"1h": "15m"}'}
-    refused = place.run("backfill", *asked, "1h", simulator=simulator, more=tied)
+    refused = place.run("backfill", "--no-marts", *asked, "1h", simulator=simulator, more=tied)
     assert refused.code == 1
     assert "binance_spot:EEEUSDT:15m is not kept: backfill 15m too, or take 1h out of the setting" in refused.err
     assert place.query("SELECT count(*) FROM market.series WHERE symbol = 'EEEUSDT'") == [(0,)]
-    alone = place.run("backfill", *asked, "15m,1h", simulator=simulator)
+    alone = place.run("backfill", "--no-marts", *asked, "15m,1h", simulator=simulator)
     assert alone.code == 0, alone.err
     confirmed = (
         "SELECT count(*) FILTER (WHERE (features->>'micro_bos')::boolean), count(*) FROM analysis.signals_raw "
@@ -229,7 +229,7 @@ def test_a_sub_timeframe_is_refused_where_it_is_not_kept_and_feeds_the_analysis_
     )
     [(none, some)] = place.query(confirmed)
     assert none == 0 < some
-    again = place.run("backfill", *asked, "15m,1h", simulator=simulator, more=tied)
+    again = place.run("backfill", "--no-marts", *asked, "15m,1h", simulator=simulator, more=tied)
     assert again.code == 0, again.err
     assert "binance_spot:EEEUSDT:1h takes its micro_bos from 15m now" in again.err
     assert place.query("SELECT tf, sub_tf FROM market.series WHERE symbol = 'EEEUSDT' ORDER BY tf") == [
@@ -238,13 +238,24 @@ def test_a_sub_timeframe_is_refused_where_it_is_not_kept_and_feeds_the_analysis_
     ]
     [(some, _)] = place.query(confirmed)
     assert some > 0
-    assert "nothing to do" in place.run("backfill", *asked, "15m,1h", simulator=simulator, more=tied).err
+    assert "nothing to do" in place.run("backfill", "--no-marts", *asked, "15m,1h", simulator=simulator, more=tied).err
 
 
 def test_a_bot_that_is_added_makes_the_months_due_and_its_signals_stay_until_they_are_forgotten(
     place: Place, simulator: Simulator, tmp_path: Path
 ) -> None:
-    asked = ("backfill", "--symbols", "XRPUSDT", "--from", "2024-01", "--to", "2024-02", "--timeframes", "1h")
+    asked = (
+        "backfill",
+        "--no-marts",
+        "--symbols",
+        "XRPUSDT",
+        "--from",
+        "2024-01",
+        "--to",
+        "2024-02",
+        "--timeframes",
+        "1h",
+    )
     agents = "SELECT agent, count(*) FROM analysis.signals_raw WHERE symbol = 'XRPUSDT' GROUP BY agent ORDER BY agent"
     folder = {"TIDEMARK_BOTS__FOLDER": str(tmp_path)}
     (tmp_path / "hourly.py").write_text(BOT, encoding="utf-8")

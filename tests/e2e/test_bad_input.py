@@ -36,7 +36,18 @@ class January:
     def february(self, variables: Mapping[str, str] | None = None) -> Ended:
         """Ask for the running month, and see that a failure leaves every stored row as it was."""
         before = self.place.query(STORED)
-        arguments = ("backfill", "--symbols", SYMBOL, "--timeframes", "1h", "--from", "2024-01", "--to", "2024-02-05")
+        arguments = (
+            "backfill",
+            "--no-marts",
+            "--symbols",
+            SYMBOL,
+            "--timeframes",
+            "1h",
+            "--from",
+            "2024-01",
+            "--to",
+            "2024-02-05",
+        )
         ended = run(*arguments, variables=self.place.seeing(self.simulator) | dict(variables or {}))
         if ended.code:
             assert self.place.query(STORED) == before
@@ -53,7 +64,18 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def january(place: Place, simulator: Simulator) -> January:
     """Loaded by the first test that asks: what fails adds nothing, and what succeeds works on other symbols."""
-    arguments = ("backfill", "--symbols", SYMBOL, "--timeframes", "1h", "--from", "2024-01", "--to", "2024-02-01")
+    arguments = (
+        "backfill",
+        "--no-marts",
+        "--symbols",
+        SYMBOL,
+        "--timeframes",
+        "1h",
+        "--from",
+        "2024-01",
+        "--to",
+        "2024-02-01",
+    )
     ended = place.run(*arguments, simulator=simulator)
     assert ended.code == 0, ended.err
     return January(place, simulator)
@@ -62,7 +84,7 @@ def january(place: Place, simulator: Simulator) -> January:
 def load(place: Place, simulator: Simulator, symbol: str) -> Ended:
     """Load both months of a symbol that nothing is stored of yet."""
     asked = ("--symbols", symbol, "--timeframes", "1h", "--from", "2024-01", "--to", "2024-02-05")
-    return place.run("backfill", *asked, simulator=simulator)
+    return place.run("backfill", "--no-marts", *asked, simulator=simulator)
 
 
 def volumes(place: Place, symbol: str) -> list[Decimal]:

@@ -10,46 +10,19 @@ import yaml
 
 from assets.partitions import instrument_months
 from orchestration import DAGSTER_YAML
-from orchestration.definitions import defs, exchange_of
+from orchestration.automation import COMPUTED
+from orchestration.definitions import defs
+from orchestration.resources import exchange_of
+from orchestration.schedules import SCHEDULES
 from store.roles import DAGSTER
 from tests.databases import Server
+from tests.orchestration.picture import PICTURE, drawn
 from tidemark.settings import Settings
 
 ROOT = Path(__file__).parents[2]
+GROUPS = {"market", "analysis", "marts_staging", "marts"}
+WITHOUT_MONTHS = {"exchange_rules", "calendar_events"}
 VARIABLES = ("TIDEMARK_RUN_DATABASE_URL", "TIDEMARK_ADMIN_URL", "TIDEMARK_RUN_STORAGE_URL")
-
-ANALYSIS = (
-    "indicators",
-    "regimes",
-    "swings",
-    "smc_events",
-    "liquidity_events",
-    "zone_events",
-    "zones",
-    "inversions",
-    "signals_raw",
-)
-# Everything that Dagster shows. asset: (group, owner, kinds, depends on, partitioned, checks)
-ASSETS = {
-    "exchange_rules": ("market", "team:data", {"postgres"}, set(), False, set()),
-    "candles": (
-        "market",
-        "team:data",
-        {"postgres", "polars"},
-        set(),
-        True,
-        {"on_grid", "no_duplicates", "ohlc_order", "no_unexplained_hole", "digest_matches"},
-    ),
-    "candle_gaps": ("market", "team:data", {"postgres"}, {"candles"}, True, set()),
-    **{
-        table: ("analysis", "team:quant", {"postgres", "numba"}, {"candles", "candle_gaps"}, True, set())
-        for table in ANALYSIS
-    },
-}
-JOBS = {
-    "backfill": {"candles", "candle_gaps", *ANALYSIS},
-    "refresh_rules": {"exchange_rules"},
-}
 
 
 @pytest.fixture
@@ -64,51 +37,65 @@ def test_they_load_and_validate_without_network_database_or_their_urls(definitio
     dg.Definitions.validate_loadable(definitions)
 
 
-def test_the_assets_are_these_and_each_is_described(definitions: dg.Definitions) -> None:
+def test_everything_dagster_shows_is_as_in_the_picture(definitions: dg.Definitions) -> None:
+    """After an intended change: `python -m tests.orchestration.picture`, and the difference goes into the review."""
+    assert drawn(definitions).splitlines() == PICTURE.read_text(encoding="utf-8").splitlines()
+
+
+def test_every_asset_says_what_it_is_whose_it_is_and_which_columns_it_has(definitions: dg.Definitions) -> None:
     graph = definitions.resolve_asset_graph()
-    found = {}
     for key in graph.get_all_asset_keys():
         node = graph.get(key)
         assert node.description, key
-        [owner] = node.owners
-        found[key.to_user_string()] = (
-            node.group_name,
-            owner,
-            set(node.kinds),
-            {parent.to_user_string() for parent in node.parent_keys},
-            node.partitions_def is not None,
-            {check.name for check in node.check_keys},
-        )
-    assert found == ASSETS
+        assert "\n" not in node.description.strip(), key
+        assert node.owners, key
+        assert node.kinds, key
+        assert node.group_name in GROUPS, key
+        schema = node.metadata["dagster/column_schema"]
+        assert isinstance(schema, dg.TableSchema), key
+        assert schema.columns, key
 
 
 def test_partitioned_assets_are_cut_by_instrument_and_month_and_backfilled_in_one_run(
     definitions: dg.Definitions,
 ) -> None:
     graph = definitions.resolve_asset_graph()
-    for name, (*_, partitioned, _) in ASSETS.items():
-        node = graph.get(dg.AssetKey(name))
-        assert node.partitions_def == (instrument_months if partitioned else None), name
-        assert node.backfill_policy == (dg.BackfillPolicy.single_run() if partitioned else None), name
-
-
-def test_every_check_blocks_and_is_described(definitions: dg.Definitions) -> None:
-    graph = definitions.resolve_asset_graph()
-    keys = [key for name in ASSETS for key in graph.get(dg.AssetKey(name)).check_keys]
-    assert len(keys) == 5
-    for key in keys:
+    for key in graph.get_all_asset_keys():
         node = graph.get(key)
-        assert node.blocking, key
-        assert node.description, key
+        if node.key.to_user_string() in WITHOUT_MONTHS:
+            assert node.partitions_def is None, key
+        else:
+            assert node.partitions_def == instrument_months, key
+            assert node.backfill_policy == dg.BackfillPolicy.single_run(), key
 
 
-def test_the_jobs_are_these(definitions: dg.Definitions) -> None:
-    found = {
-        job.name: {key.to_user_string() for key in job.asset_layer.selected_asset_keys}
-        for job in definitions.resolve_all_job_defs()
-        if not job.name.startswith("__")
-    }
-    assert found == JOBS
+def test_every_check_is_described(definitions: dg.Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+    assert graph.asset_check_keys
+    for key in graph.asset_check_keys:
+        assert graph.get(key).description, key
+
+
+def test_whatever_is_computed_follows_and_nothing_else_does(definitions: dg.Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+    for key in graph.get_all_asset_keys():
+        node = graph.get(key)
+        assert (node.automation_condition is not None) == (node.group_name in COMPUTED), key
+
+
+def test_whatever_asks_the_exchange_is_in_its_pool(definitions: dg.Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+    pooled = {key.to_user_string() for key in graph.get_all_asset_keys() if graph.get(key).pools}
+    assert pooled == {"exchange_rules", "candles", "candle_gaps", "candle_verification", "funding_rates"}
+    assert all(graph.get(dg.AssetKey(name)).pools == {"exchange"} for name in pooled)
+
+
+def test_a_schedule_or_sensor_starts_jobs_that_exist_and_are_described(definitions: dg.Definitions) -> None:
+    jobs = {job.name: job for job in definitions.resolve_all_job_defs() if not job.name.startswith("__")}
+    assert {schedule.job_name for schedule in SCHEDULES} <= set(jobs)
+    assert all(job.description for job in jobs.values())
+    assert all(schedule.description for schedule in SCHEDULES)
+    assert all(sensor.description for sensor in definitions.sensors or ())
 
 
 def test_steps_run_in_the_process_of_their_run(definitions: dg.Definitions) -> None:
@@ -140,6 +127,7 @@ def test_the_workspace_names_a_module_that_loads_in_a_process_of_its_own() -> No
         f"import {module} as module\n"
         "import dagster as dg\n"
         "dg.Definitions.validate_loadable(module.defs())\n"
+        "assert 'great_expectations' not in sys.modules, 'it takes seconds to import'\n"
     )
     environment = {name: value for name, value in os.environ.items() if name not in VARIABLES}
     done = subprocess.run(
@@ -184,3 +172,8 @@ def test_the_instance_file_describes_an_instance_that_stores_events(configured: 
     assert type(configured.schedule_storage).__name__ == "PostgresScheduleStorage"
     assert not configured.telemetry_enabled
     assert configured.run_monitoring_enabled
+    # What failed stays failed: only a run whose process was lost is started again.
+    assert configured.run_retries_enabled
+    assert not configured.run_retries_retry_on_asset_or_op_failure
+    pools = configured.get_concurrency_config().pool_config
+    assert pools.default_pool_limit == 2

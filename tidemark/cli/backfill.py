@@ -47,8 +47,11 @@ def backfill(
     recompute: Annotated[
         bool, typer.Option("--recompute", help="Empty the analysis tables and fill them with this engine.")
     ] = False,
+    marts: Annotated[
+        bool, typer.Option(help="Build the marts behind it, or leave them to the next run that does.")
+    ] = True,
 ) -> None:
-    """Load candles from the archive and REST, check them, and compute everything from indicators to signals.
+    """Load candles from the archive and REST, check them, and compute everything from indicators to marts.
 
     It runs through Dagster (the runs show in its UI), goes on where an earlier one stopped, and does nothing where
     nothing is missing.
@@ -65,6 +68,7 @@ def backfill(
             start=instant(start, "--from"),
             end=None if end is None else instant(end, "--to"),
             recompute=recompute,
+            marts=marts,
         )
         # An unknown venue or a symbol that cannot be one is told now, before a database is started.
         for symbol in request.symbols:

@@ -42,10 +42,17 @@ def _demo(smoke: bool) -> list[Measurement]:
     return run(smoke=smoke)
 
 
+def _year(smoke: bool) -> list[Measurement]:
+    from bench.year import run
+
+    return run(smoke=smoke)
+
+
 _BENCHES: dict[str, Callable[[bool], list[Measurement]]] = {
     "engine": _engine,
     "load": _load,
     "null": _null,
+    "year": _year,
     "demo": _demo,
 }
 

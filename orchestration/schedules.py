@@ -1,0 +1,133 @@
+"""What is brought in at which time (UTC); what follows from it is computed by `orchestration.automation`.
+
+Each tick asks for one run an instrument (`orchestration.requests`). A tick that was missed is made up for by the next:
+every run looks at whole months and loads what they lack. Archives publish a day's file on the day after and a month's
+file in the first week of the next, both before the hours chosen here; what is not there yet is found tomorrow.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import dagster as dg
+
+from assets.partitions import Month
+from assets.resources import Postgres
+from contracts import InstrumentKey
+from orchestration import jobs
+from orchestration.requests import Months, enabled_instruments, first_month, run_requests
+from venues.binance.hosts import market
+
+# How many months before the running one are still expected to change: the last file of one may come late.
+RECENT_MONTHS = 2
+RUNNING = dg.DefaultScheduleStatus.RUNNING
+
+
+def running_months(at: datetime) -> Months:
+    """The month of `at`, and the one before while the last day's candles of that may be missing."""
+    return Month.of(at - timedelta(days=1)), Month.of(at)
+
+
+def recent_months(at: datetime) -> Months:
+    """The month of `at` and the `RECENT_MONTHS` before it."""
+    first = Month.of(at)
+    for _ in range(RECENT_MONTHS):
+        first = Month.of(first.start - timedelta(days=1))
+    return first, Month.of(at)
+
+
+def _requests(
+    context: dg.ScheduleEvaluationContext,
+    database: Postgres,
+    job: str,
+    months: Callable[[datetime], Months],
+    *,
+    funding: bool = False,
+) -> list[dg.RunRequest] | dg.SkipReason:
+    at = context.scheduled_execution_time
+    with database.connect() as conn:
+        wanted = [one for one in enabled_instruments(conn) if not funding or market(one.venue).has_funding]
+    return _told(run_requests(context.instance, job, dict.fromkeys(wanted, months(at)), key=at.isoformat()), wanted)
+
+
+def _told(requests: list[dg.RunRequest], wanted: list[InstrumentKey]) -> list[dg.RunRequest] | dg.SkipReason:
+    """The requests, or why there are none."""
+    if requests:
+        return requests
+    why = "a run of each instrument is still unfinished" if wanted else "no instrument has an enabled series it needs"
+    return dg.SkipReason(why)
+
+
+@dg.schedule(
+    job_name=jobs.tail.name,
+    cron_schedule="2 * * * *",
+    execution_timezone="UTC",
+    default_status=RUNNING,
+    description="Loads by REST what closed in the last hour, for every enabled instrument.",
+)
+def hourly_tail(context: dg.ScheduleEvaluationContext, database: Postgres) -> list[dg.RunRequest] | dg.SkipReason:
+    """The running month of every enabled instrument."""
+    return _requests(context, database, jobs.tail.name, running_months)
+
+
+@dg.schedule(
+    job_name=jobs.verify.name,
+    cron_schedule="30 9 * * *",
+    execution_timezone="UTC",
+    default_status=RUNNING,
+    description="Compares the recent months with the archive, and the last days with REST.",
+)
+def daily_truth(context: dg.ScheduleEvaluationContext, database: Postgres) -> list[dg.RunRequest] | dg.SkipReason:
+    """The recent months of every enabled instrument."""
+    return _requests(context, database, jobs.verify.name, recent_months)
+
+
+@dg.schedule(
+    job_name=jobs.verify_all.name,
+    cron_schedule="30 13 10 * *",
+    execution_timezone="UTC",
+    default_status=RUNNING,
+    description="Compares every stored month with the archive, once a month.",
+)
+def monthly_truth(context: dg.ScheduleEvaluationContext, database: Postgres) -> list[dg.RunRequest] | dg.SkipReason:
+    """All months of every enabled instrument that has one."""
+    at = context.scheduled_execution_time
+    with database.connect() as conn:
+        first = {one: first_month(conn, one) for one in enabled_instruments(conn)}
+    wanted = {one: (month, Month.of(at)) for one, month in first.items() if month is not None}
+    requests = run_requests(context.instance, jobs.verify_all.name, wanted, key=at.isoformat())
+    return _told(requests, list(wanted))
+
+
+@dg.schedule(
+    job_name=jobs.funding.name,
+    cron_schedule="12 */4 * * *",
+    execution_timezone="UTC",
+    default_status=RUNNING,
+    description="Loads what perpetuals settled, for every enabled instrument that has funding.",
+)
+def funding_settlements(
+    context: dg.ScheduleEvaluationContext, database: Postgres
+) -> list[dg.RunRequest] | dg.SkipReason:
+    """The recent months of every enabled perpetual: the archive's file of the last one comes days after its end."""
+    return _requests(context, database, jobs.funding.name, recent_months, funding=True)
+
+
+daily_rules = dg.ScheduleDefinition(
+    name="daily_rules",
+    job_name=jobs.refresh_rules.name,
+    cron_schedule="10 0 * * *",
+    execution_timezone="UTC",
+    default_status=RUNNING,
+    description="Snapshots the trading rules of every instrument we keep.",
+)
+
+daily_calendar = dg.ScheduleDefinition(
+    name="daily_calendar",
+    job_name=jobs.calendar.name,
+    cron_schedule="20 0 * * *",
+    execution_timezone="UTC",
+    default_status=RUNNING,
+    description="Reads every configured calendar of events.",
+)
+
+SCHEDULES = [hourly_tail, daily_truth, monthly_truth, funding_settlements, daily_rules, daily_calendar]

@@ -1,0 +1,124 @@
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+import psycopg
+import pytest
+
+from assets.partitions import Month
+from assets.resources import Postgres
+from contracts import InstrumentKey
+from orchestration.schedules import SCHEDULES, recent_months, running_months
+from store.errors import DatabaseUnavailable
+from store.ledger import write_digest
+from store.roles import BATCH
+from tests.databases import Database
+from tests.orchestration.test_requests import PERP, SPOT, keep
+
+AT = datetime(2024, 6, 15, 10, 2, tzinfo=UTC)
+BY_NAME: dict[str, Any] = {schedule.name: schedule for schedule in SCHEDULES}
+
+
+def evaluate(url: str, instance: dg.DagsterInstance, name: str, at: datetime = AT) -> Any:  # noqa: ANN401 - Dagster's own
+    """One tick of a schedule."""
+    with dg.build_schedule_context(
+        instance=instance, scheduled_execution_time=at, resources={"database": Postgres(url=url)}
+    ) as context:
+        return BY_NAME[name].evaluate_tick(context)
+
+
+def asked(database: Database, instance: dg.DagsterInstance, name: str) -> dict[str, tuple[str, str]]:
+    """What a tick asks for: instrument → first and last month."""
+    data = evaluate(database.dsn(BATCH), instance, name)
+    found = {}
+    for request in data.run_requests:
+        first, last = (request.tags[f"dagster/asset_partition_range_{end}"] for end in ("start", "end"))
+        instrument, _, month = first.partition("|")
+        assert last.startswith(f"{instrument}|")
+        found[instrument] = (month, last.partition("|")[2])
+    assert bool(found) != bool(data.skip_message)
+    return found
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    """An instance that a schedule can open by its reference; it is gone after the test."""
+    with dg.instance_for_test() as lasting:
+        yield lasting
+
+
+@pytest.fixture
+def kept(conn: psycopg.Connection) -> list[InstrumentKey]:
+    """Two instruments with enabled series, and one without."""
+    keep(conn, SPOT.series("1m"))
+    keep(conn, PERP.series("1m"))
+    keep(conn, InstrumentKey("binance_spot", "OLDUSDT").series("1m"), enabled=False)
+    return [SPOT, PERP]
+
+
+@pytest.mark.usefixtures("kept")
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("hourly_tail", {str(SPOT): ("2024-06", "2024-06"), str(PERP): ("2024-06", "2024-06")}),
+        ("daily_truth", {str(SPOT): ("2024-04", "2024-06"), str(PERP): ("2024-04", "2024-06")}),
+        ("funding_settlements", {str(PERP): ("2024-04", "2024-06")}),
+    ],
+)
+def test_a_tick_asks_for_one_run_of_each_enabled_instrument(
+    database: Database, instance: dg.DagsterInstance, name: str, expected: dict[str, tuple[str, str]]
+) -> None:
+    assert asked(database, instance, name) == expected
+
+
+@pytest.mark.usefixtures("kept")
+def test_the_monthly_tick_asks_for_every_stored_month(
+    conn: psycopg.Connection, database: Database, instance: dg.DagsterInstance
+) -> None:
+    write_digest(conn, SPOT.series("1m"), Month(2023, 2).start.date(), rows=1, sha256="a" * 64, computed_at=AT)
+    assert asked(database, instance, "monthly_truth") == {str(SPOT): ("2023-02", "2024-06")}
+
+
+@pytest.mark.parametrize("name", [name for name in BY_NAME if name not in {"daily_rules", "daily_calendar"}])
+def test_where_nothing_is_kept_a_tick_says_why_it_asks_for_nothing(
+    database: Database, instance: dg.DagsterInstance, name: str
+) -> None:
+    assert asked(database, instance, name) == {}
+
+
+@pytest.mark.usefixtures("kept")
+def test_the_same_tick_has_the_same_run_keys_and_the_next_one_others(
+    database: Database, instance: dg.DagsterInstance
+) -> None:
+    def keys(at: datetime) -> set[str]:
+        data = evaluate(database.dsn(BATCH), instance, "hourly_tail", at)
+        return {request.run_key for request in data.run_requests}
+
+    assert keys(AT) == keys(AT)
+    assert keys(AT).isdisjoint(keys(AT.replace(hour=11)))
+
+
+def test_a_database_that_is_gone_fails_the_tick_and_nothing_else(instance: dg.DagsterInstance) -> None:
+    nowhere = "postgresql://tidemark_batch:x@127.0.0.1:9/tidemark"
+    with pytest.raises(Exception, match="Error occurred during the evaluation of schedule hourly_tail") as failed:
+        evaluate(nowhere, instance, "hourly_tail")
+    assert isinstance(failed.value.__cause__, DatabaseUnavailable)
+
+
+def test_the_last_day_of_a_month_is_completed_on_the_first_of_the_next() -> None:
+    may, june = Month(2024, 5), Month(2024, 6)
+    assert running_months(datetime(2024, 6, 1, 0, 2, tzinfo=UTC)) == (may, june)
+    assert running_months(datetime(2024, 6, 1, 23, 2, tzinfo=UTC)) == (may, june)
+    assert running_months(datetime(2024, 6, 2, 0, 2, tzinfo=UTC)) == (june, june)
+
+
+def test_recent_months_reach_over_the_turn_of_the_year() -> None:
+    assert recent_months(datetime(2024, 1, 31, 9, 30, tzinfo=UTC)) == (Month(2023, 11), Month(2024, 1))
+
+
+def test_every_schedule_is_on_in_utc_and_says_what_it_does() -> None:
+    for schedule in BY_NAME.values():
+        assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING, schedule.name
+        assert schedule.execution_timezone == "UTC", schedule.name
+        assert schedule.description, schedule.name
