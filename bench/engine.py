@@ -22,7 +22,8 @@ from bench.measurement import Measurement, at_least, at_most
 from bench.smc_peer import everything, pandas_ohlc
 from engine import EngineParams, SeriesEngine, SeriesRows, warm_up
 from engine.bars import check_bars, read_bars
-from engine.spans import SPAN, Found, Span, describe, spare_room
+from engine.found import Found, spare_room
+from engine.spans import SPAN, Span, describe
 from engine.state import SeriesState
 
 if TYPE_CHECKING:
