@@ -178,7 +178,9 @@ def _answer(result: "ExpectationValidationResult", page: Path | None) -> Answer:
         return Answer(name, passed=False, error=error, page=page)
     found = result.result
     rows = found.get("details", {}).get("unexpected_rows", found.get("partial_unexpected_index_list")) or []
-    count = found.get("unexpected_count", found.get("observed_value", 0))
+    # Of a batch without rows the library counts nothing: there, None.
+    counts = (found.get(field) for field in ("unexpected_count", "observed_value"))
+    count = next((value for value in counts if value is not None), 0)
     return Answer(name, bool(result.success), int(count), rows[:MOST], page=page)
 
 

@@ -95,3 +95,12 @@ def test_two_settlements_missing_in_a_row_are_found(settled: Database) -> None:
         ),
     )
     assert red(answers(settled, FUNDING_SUITE, task=TASK)) == {"no_missing_settlement"}
+
+
+@pytest.mark.parametrize("instrument", [PERPETUAL, InstrumentKey("binance_spot", "BTCUSDT")])
+def test_a_month_without_a_settlement_is_answered_too(database: Database, instrument: InstrumentKey) -> None:
+    with connect(database.dsn(BATCH), application_name="test") as conn:
+        keep(conn, instrument.series("1h"))
+    found = answers(database, FUNDING_SUITE, task=Task(instrument, (JAN,)))
+    assert set(found) == set(FUNDING_SUITE.expectations)
+    assert {answer.error for answer in found.values()} == {None}
