@@ -39,7 +39,7 @@ dev: install $(VENV)/dev
 demo: install  ## backfill, compute and check on a simulated exchange, then leave the Dagster UI running
 	$(BIN)/tidemark demo
 
-test: dev  ## the whole suite: no network, no services started by hand
+test: dev  ## the suite: no network, no services started by hand (`pytest -m slow` runs what it leaves out)
 	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/dev  ## ruff, mypy --strict and the table of rooms

@@ -59,7 +59,7 @@ def test_law_1_one_bar_at_a_time_gives_the_rows_of_one_call(kind: str, params: E
 
 
 @every_parameter_set
-@pytest.mark.parametrize("piece", [4_001, SPAN - 1, SPAN, SPAN + 1, 2 * SPAN, 2 * SPAN + 1])
+@pytest.mark.parametrize("piece", [SPAN - 1, SPAN, SPAN + 1, 2 * SPAN + 1])
 def test_law_1_holds_across_the_spans_of_a_long_call(piece: int, params: EngineParams) -> None:
     length = 3 * SPAN // len(KINDS) + 100
     bars = with_micro_bos(make_bars([Stretch(kind, length, seed) for seed, kind in enumerate(KINDS)]))

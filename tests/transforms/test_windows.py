@@ -19,7 +19,15 @@ def go_on(built: Built, *, until: int) -> None:
         conn.execute("DELETE FROM analysis.zones WHERE created_ts = %s", [at(20)])
 
 
-@pytest.mark.parametrize("start", [at(BARS), SECOND_DAY, at(-400), at(800)], ids=["bar", "day", "before", "behind"])
+@pytest.mark.parametrize(
+    "start",
+    [
+        pytest.param(at(BARS), id="bar", marks=pytest.mark.slow),
+        pytest.param(SECOND_DAY, id="day"),
+        pytest.param(at(-400), id="before", marks=pytest.mark.slow),
+        pytest.param(at(800), id="behind"),
+    ],
+)
 def test_a_window_gives_what_building_everything_gives(own: Built, start: datetime) -> None:
     own.build()
     go_on(own, until=40)
