@@ -112,6 +112,8 @@ def test_a_second_backfill_starts_no_run_and_a_later_one_adds_what_has_closed_si
     with place.dagster() as instance:
         runs = instance.get_runs(dg.RunsFilter(job_name="backfill", tags=range_from("BTCUSDT", "2024-01")))
         assert [run.status for run in runs] == [dg.DagsterRunStatus.SUCCESS]
+        assert instance.get_latest_materialization_event(dg.AssetKey("signals_raw")) is not None
+        assert instance.get_latest_materialization_event(dg.AssetKey("fct_signals")) is None  # --no-marts
     simulator.clock.advance(seconds=3600)
     later = place.run(*backfill("BTCUSDT"), simulator=simulator)
     assert later.code == 0, later.err
