@@ -41,6 +41,10 @@ from tidemark.settings import Settings
 PROCESS_TAG = "tidemark/process"
 TRACE_TAG = "tidemark/trace_id"
 _WITHOUT_MARTS = [dg.AssetKey(name) for name in ("candles", "candle_gaps", *TABLES)]
+# Dagster's own storage: how long one of its statements may take, and what it may keep open beside one connection each.
+_STATEMENT_MS = 60_000
+_RECYCLE_SECONDS = 3_600
+_MORE_CONNECTIONS = 20
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -122,6 +126,10 @@ def run_backfill(
         dg.DagsterInstance.get() as instance,
         progress.listening(listener),
     ):
+        # What it calls the webserver's way is to keep its connections; the default opens one for each event, 12 ms each.
+        instance.optimize_for_webserver(
+            statement_timeout=_STATEMENT_MS, pool_recycle=_RECYCLE_SECONDS, max_overflow=_MORE_CONNECTIONS
+        )
         _close_abandoned(instance)
         with conn.transaction():  # a symbol that is refused must not leave the others kept
             for instrument in instruments:

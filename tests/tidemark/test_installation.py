@@ -76,6 +76,7 @@ def test_dagsters_environment_names_home_storage_and_loading_role(folder: Path, 
             f"postgresql+psycopg2://tidemark_dagster:{quoted}@db.example:5433/dagster?sslmode=require"
         ),
         "TIDEMARK_RUN_DATABASE_URL": f"postgresql://tidemark_batch:{quoted}@db.example:5433/tidemark?sslmode=require",
+        "DAGSTER_EVENT_BATCH_SIZE": "500",
     }
 
 
