@@ -126,7 +126,7 @@ def run_backfill(
         dg.DagsterInstance.get() as instance,
         progress.listening(listener),
     ):
-        # What it calls the webserver's way is to keep its connections; the default opens one for each event, 12 ms each.
+        # The webserver's way is to keep connections; the default opens one for each event, 12 ms each.
         instance.optimize_for_webserver(
             statement_timeout=_STATEMENT_MS, pool_recycle=_RECYCLE_SECONDS, max_overflow=_MORE_CONNECTIONS
         )
