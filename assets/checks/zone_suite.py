@@ -44,51 +44,49 @@ FROM bar WHERE NOT EXISTS (
 )
 """  # noqa: S608 - constants
 
-# The event before is mostly one of the batch; it is looked up where a life began before the window.
+# The event before is mostly one of the batch; it is looked up, row by row, only where a life began before the window.
+_EARLIER = f"""CASE WHEN bar.before IS NULL AND bar.ts > bar.created_ts THEN (
+    SELECT ARRAY[x.event, x.touches::text] FROM analysis.zone_events x
+    WHERE {_SERIES} AND x.kind = bar.kind AND x.created_ts = bar.created_ts AND x.ts < bar.ts
+      AND x.parent_created_ts IS NOT DISTINCT FROM bar.parent_created_ts
+    ORDER BY x.ts DESC LIMIT 1
+) END"""  # noqa: S608 - constants
 _ORDER = f"""
 WITH bar AS (
     SELECT *, lag(event) OVER life AS before, lag(touches) OVER life AS touches_before
     FROM {{batch}}
     WINDOW life AS (PARTITION BY series, kind, created_ts, parent_created_ts ORDER BY ts)
+), told AS (
+    SELECT bar.*, {_EARLIER} AS earlier FROM bar
+), followed AS (
+    SELECT venue, symbol, tf, ts, kind, created_ts, event, touches, coalesce(before, earlier[1]) AS after_event,
+           coalesce(touches_before, earlier[2]::int) AS after_touches
+    FROM told
 )
-SELECT bar.venue, bar.symbol, bar.tf, bar.ts, bar.kind, bar.created_ts, bar.event, bar.touches,
-       coalesce(bar.before, earlier.event) AS after_event,
-       coalesce(bar.touches_before, earlier.touches) AS after_touches
-FROM bar LEFT JOIN LATERAL (
-    SELECT x.event, x.touches FROM analysis.zone_events x
-    WHERE bar.before IS NULL AND bar.ts > bar.created_ts
-      AND {_SERIES} AND x.kind = bar.kind AND x.created_ts = bar.created_ts AND x.ts < bar.ts
-      AND x.parent_created_ts IS NOT DISTINCT FROM bar.parent_created_ts
-    ORDER BY x.ts DESC LIMIT 1
-) AS earlier ON true
-WHERE bar.touches < coalesce(bar.touches_before, earlier.touches) OR NOT CASE bar.event
-    WHEN 'CREATED' THEN bar.ts = bar.created_ts AND bar.before IS NULL
-    WHEN 'TOUCHED' THEN coalesce(bar.before, earlier.event) IS NOT DISTINCT FROM 'CREATED'
-    ELSE coalesce(coalesce(bar.before, earlier.event) IN ('CREATED', 'TOUCHED'), bar.ts = bar.created_ts)
+SELECT * FROM followed
+WHERE touches < after_touches OR NOT CASE event
+    WHEN 'CREATED' THEN ts = created_ts AND after_event IS NULL
+    WHEN 'TOUCHED' THEN after_event IS NOT DISTINCT FROM 'CREATED'
+    ELSE coalesce(after_event IN ('CREATED', 'TOUCHED'), ts = created_ts)
 END
 """  # noqa: S608 - constants
 
-
-def _life_of(table: str, parent: str) -> str:
-    """Whether a life of `table` says what the event says."""
-    return f"""EXISTS (
-    SELECT FROM analysis.{table} x
-    WHERE {_SERIES} AND x.kind = bar.kind AND x.created_ts = bar.created_ts AND {parent}
-      AND CASE bar.event
-          WHEN 'CREATED' THEN true
-          WHEN 'TOUCHED' THEN x.first_touch_ts = bar.ts
-          ELSE (x.status, x.ended_ts, x.touches) = (bar.event, bar.ts, bar.touches)
-      END
-)"""
-
-
+# Joins and not subqueries, so that the planner may read a window row by row and a year in one go.
 _UNMATCHED = f"""
 WITH bar AS (SELECT * FROM {{batch}})
-SELECT venue, symbol, tf, ts, kind, created_ts, parent_created_ts, event, touches
-FROM bar WHERE NOT CASE
-    WHEN parent_created_ts IS NULL THEN {_life_of("zones", "true")}
-    ELSE {_life_of("inversions", "x.parent_created_ts = bar.parent_created_ts")}
-END
+SELECT bar.venue, bar.symbol, bar.tf, bar.ts, bar.kind, bar.created_ts, bar.parent_created_ts, bar.event, bar.touches
+FROM bar
+LEFT JOIN analysis.zones x
+    ON bar.parent_created_ts IS NULL AND {_SERIES} AND x.kind = bar.kind AND x.created_ts = bar.created_ts
+LEFT JOIN analysis.inversions y
+    ON {_SERIES.replace("x.", "y.")} AND y.kind = bar.kind AND y.created_ts = bar.created_ts
+   AND y.parent_created_ts = bar.parent_created_ts
+WHERE NOT coalesce(CASE bar.event
+    WHEN 'CREATED' THEN coalesce(x.status, y.status) IS NOT NULL
+    WHEN 'TOUCHED' THEN coalesce(x.first_touch_ts, y.first_touch_ts) = bar.ts
+    ELSE (coalesce(x.status, y.status), coalesce(x.ended_ts, y.ended_ts), coalesce(x.touches, y.touches))
+         = (bar.event, bar.ts, bar.touches)
+END, false)
 """  # noqa: S608 - constants
 
 ZONE_SUITE = Suite(
