@@ -106,9 +106,7 @@ def _analyse(
     groups = plan(conn, settings, params, report, versions=runner.versions)
     total, done = sum(group.series_in(month) for group in groups for month in group.months), 0
     for group in groups:
-        steps = Pass(conn, group, runner, report)
-        for month in group.months:
-            steps.write(month)
+        for month in Pass(conn, group, runner, report).run():
             done += group.series_in(month)
             progress.report(f"analysis {task.instrument}", done=done, total=total)
     return report

@@ -2,14 +2,18 @@
 
 A month is read, advanced for all series of a group at once, given to the plug-in bots, and written with the snapshot
 behind it. The first month of a series that is written forgets everything the series had from there on, so that no
-stored row is ever left behind candles, or an engine state, that changed.
+stored row is ever left behind candles, or an engine state, that changed. While the database takes one month in, the
+next is computed; a month's rows are never there without those of the month before.
 
     for group in plan(conn, series, params, report, versions=runner.versions):
-        steps = Pass(conn, group, runner, report)
-        for month in group.months:
-            steps.write(month)
+        for month in Pass(conn, group, runner, report).run():
+            ...
 """
 
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import perf_counter
 from typing import get_args
@@ -59,12 +63,31 @@ def take_over(conn: psycopg.Connection, params: EngineParams, series: list[Serie
                 snapshots.drop_from(conn, setting.key, EPOCH)
 
 
+@dataclass(frozen=True, slots=True)
+class _Computed:
+    """What the engine and the bots made of one series' month, to be written as a whole.
+
+    Attributes:
+        plan: Of the series.
+        stretch: Which bars.
+        frames: Rows by table.
+        ran: What the bots did.
+        snapshot: The state behind the month; None = it has no bar.
+    """
+
+    plan: Plan
+    stretch: Stretch
+    frames: Mapping[str, pl.DataFrame]
+    ran: BotRows
+    snapshot: snapshots.Snapshot | None
+
+
 class Pass:
     """The months of one group of series on their way through its engine and its bots.
 
     Args:
-        conn: A connection; every month is a transaction of its own on it.
-        group: The series; its months are to be written in their order.
+        conn: A connection; every month is a transaction of its own on it. Nobody else may use it while `run` goes on.
+        group: The series.
         runner: The plug-in bots.
         report: Told what was written.
     """
@@ -86,54 +109,100 @@ class Pass:
             for plan in group.plans
         }
 
-    def write(self, month: Month) -> None:
-        """Compute one month, and put what is not stored as it should be, with its snapshot, in its place."""
+    def run(self) -> Iterator[Month]:
+        """Compute the months of the group, and put what is not stored as it should be in its place.
+
+        Yields:
+            Each month when it is stored; then the next is computed, and not yet written.
+
+        Raises:
+            TidemarkError: A month could not be read or written: it is left as it was, those before it stay.
+        """
+        months = self._group.months
+        if not months:
+            return
+        with _one_thread() as thread:
+            reading = thread.submit(self._read, months[0])
+            writing: Future[None] | None = None
+            for number, month in enumerate(months):
+                bars = reading.result()
+                if number + 1 < len(months):
+                    reading = thread.submit(self._read, months[number + 1])
+                computed = self._compute(month, bars)
+                if writing is not None:
+                    writing.result()
+                    yield months[number - 1]
+                writing = thread.submit(self._write, computed)
+            if writing is not None:
+                writing.result()
+                yield months[-1]
+
+    def _stretches(self, month: Month) -> dict[SeriesKey, Stretch]:
+        return {plan.key: stretch for plan in self._group.plans if (stretch := plan.of(month)) is not None}
+
+    def _read(self, month: Month) -> dict[str, pl.DataFrame]:
         begun = perf_counter()
-        stretches = {plan.key: stretch for plan in self._group.plans if (stretch := plan.of(month)) is not None}
         bars: dict[str, pl.DataFrame] = {
-            key.tf: read_bars(self._conn, key, month.start, stretch.end) for key, stretch in stretches.items()
+            key.tf: read_bars(self._conn, key, month.start, stretch.end)
+            for key, stretch in self._stretches(month).items()
         }
         self._report.spend("reading", begun)
+        return bars
+
+    def _compute(self, month: Month, bars: Mapping[str, pl.DataFrame]) -> list[_Computed]:
         begun = perf_counter()
         rows = self._group.engine.advance(bars)
         self._report.spend("computing", begun)
-        for plan in self._group.plans:
-            if plan.key in stretches and stretches[plan.key] in plan.todo:
-                self._write(plan, stretches[plan.key], bars[plan.key.tf], rows[plan.key.tf])
+        stretches = self._stretches(month)
+        return [
+            self._computed(plan, stretches[plan.key], bars[plan.key.tf], rows[plan.key.tf])
+            for plan in self._group.plans
+            if plan.key in stretches and stretches[plan.key] in plan.todo
+        ]
 
-    def _write(self, plan: Plan, stretch: Stretch, bars: pl.DataFrame, rows: SeriesRows) -> None:
-        key, month, report, conn = plan.key, stretch.month, self._report, self._conn
-        engine, bots = self._group.engine.engines[key.tf], self._bots[key]
+    def _computed(self, plan: Plan, stretch: Stretch, bars: pl.DataFrame, rows: SeriesRows) -> _Computed:
+        key, engine, bots = plan.key, self._group.engine.engines[plan.key.tf], self._bots[plan.key]
         begun = perf_counter()
-        frames = {table: rows.frame(table) for table in report.rows}
-        report.spend("computing", begun)
+        frames = {table: rows.frame(table) for table in self._report.rows}
+        self._report.spend("computing", begun)
         begun = perf_counter()
         ran = bots.advance(bars, rows.frame)
         frames["signals_raw"] = pl.concat([frames["signals_raw"], ran.signals])
-        report.spend("bots", begun)
+        self._report.spend("bots", begun)
+        snapshot = None
+        if stretch.last is not None:
+            snapshot = snapshots.Snapshot(
+                key=key,
+                ts=key.tf.known_at(stretch.last),
+                params_hash=engine.params.hash,
+                engine_version=ENGINE_VERSION,
+                chain=stretch.chain,
+                state=engine.snapshot(bots=bots.snapshot() if bots.states.saved else b""),
+            )
+        return _Computed(plan, stretch, frames, ran, snapshot)
+
+    def _write(self, month: Sequence[_Computed]) -> None:
         begun = perf_counter()
+        for computed in month:
+            self._write_series(computed)
+        self._report.spend("writing", begun)
+
+    def _write_series(self, computed: _Computed) -> None:
+        plan, stretch, ran, conn = computed.plan, computed.stretch, computed.ran, self._conn
+        key, month = plan.key, stretch.month
         with translated("write a month of analysis", key=f"{key} {month}"), conn.transaction():
-            require_engine(conn, engine_of(engine.params))
+            require_engine(conn, engine_of(self._group.engine.engines[key.tf].params))
             if stretch is plan.todo[0]:
                 self._tell_strangers(key, month)
                 rewind(conn, key, month.start)
-            self._write_frames(key, stretch, frames)
+            self._write_frames(key, stretch, computed.frames)
             record(conn, ran.quarantined)
-            if stretch.last is not None:
-                state = snapshots.Snapshot(
-                    key=key,
-                    ts=key.tf.known_at(stretch.last),
-                    params_hash=engine.params.hash,
-                    engine_version=ENGINE_VERSION,
-                    chain=stretch.chain,
-                    state=engine.snapshot(bots=bots.snapshot() if bots.states.saved else b""),
-                )
-                snapshots.write_snapshot(conn, state)
-        report.spend("writing", begun)
-        report.written.append((key, month))
+            if computed.snapshot is not None:
+                snapshots.write_snapshot(conn, computed.snapshot)
+        self._report.written.append((key, month))
         self._tell(key, ran)
 
-    def _write_frames(self, key: SeriesKey, stretch: Stretch, frames: dict[str, pl.DataFrame]) -> None:
+    def _write_frames(self, key: SeriesKey, stretch: Stretch, frames: Mapping[str, pl.DataFrame]) -> None:
         start, end, conn = stretch.month.start, stretch.month.end, self._conn
         for window in _WINDOWS:
             replace_window(conn, window, key, start=start, end=end, frame=frames[window])
@@ -165,3 +234,13 @@ class Pass:
             self._report.quarantined.append(
                 f"bot {span.agent} is quarantined on {key} from {span.from_ts.isoformat()} on ({span.reason}): {first}"
             )
+
+
+@contextmanager
+def _one_thread() -> Iterator[ThreadPoolExecutor]:
+    """A thread that does one thing after the other; on leaving, what it has begun is finished and the rest left."""
+    thread = ThreadPoolExecutor(1, thread_name_prefix="analysis-database")
+    try:
+        yield thread
+    finally:
+        thread.shutdown(wait=True, cancel_futures=True)

@@ -73,12 +73,12 @@ def analyse(
     take_over(conn, params, [setting.key for setting in series], recompute=False)
     left = die_after
     for group in plan(conn, series, params, report, versions=runner.versions, until=until):
-        steps = Pass(conn, group, runner, report)
-        for month in group.months:
+        if left == 0:
+            raise Killed(report)
+        for _ in Pass(conn, group, runner, report).run():
+            left = None if left is None else left - 1
             if left == 0:
                 raise Killed(report)
-            steps.write(month)
-            left = None if left is None else left - 1
     return report
 
 

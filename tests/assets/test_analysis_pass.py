@@ -153,7 +153,7 @@ def test_a_month_whose_writing_fails_is_left_as_it_was(conn: psycopg.Connection,
     steps = Pass(conn, group, runner, report)
     conn.execute("SET default_transaction_read_only = on")
     with pytest.raises(Exception, match="read-only"):
-        steps.write(FEB)
+        list(steps.run())
     conn.execute("SET default_transaction_read_only = off")
     assert_same_tables(tables(conn), before)
     assert written(analyse(conn)) == [FEB, MAR]
@@ -243,7 +243,7 @@ def test_an_engine_that_lost_the_tables_cannot_go_on_writing(conn: psycopg.Conne
     [group] = plan(conn, kept_series(conn, [KEY]), params, report, versions={})
     take_over(conn, OTHER, [KEY], recompute=True)
     with pytest.raises(EngineMismatch, match="may not go on writing"):
-        Pass(conn, group, BotRunner(()), report).write(JAN)
+        list(Pass(conn, group, BotRunner(()), report).run())
     assert {frame.height for frame in tables(conn).values()} == {0}
 
 
