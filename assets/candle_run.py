@@ -115,8 +115,14 @@ class Effects:
     sleep: Sleep = asyncio.sleep
 
 
-async def run_candles(job: Job, conn: psycopg.Connection, effects: Effects) -> RunReport:
+async def run_candles(job: Job, conn: psycopg.Connection, effects: Effects, *, confirm_holes: bool = True) -> RunReport:
     """Load every series and month of `job` and settle its holes.
+
+    Args:
+        job: What is asked for.
+        conn: A connection.
+        effects: What the run does to the world.
+        confirm_holes: Wait for the second answer about pending holes; else they stay pending.
 
     Raises:
         DataRejected: Something that arrived for a month contradicts itself: that month is left as it was, the others
@@ -148,7 +154,9 @@ async def run_candles(job: Job, conn: psycopg.Connection, effects: Effects) -> R
             ahead.cancel()
     if due:
         progress.report(label, done=len(due), total=len(due))
-    await _confirm_holes(job, conn, effects, report)
+    if confirm_holes:
+        await _confirm_holes(job, conn, effects, report)
+    report.pending = len(_pending(job, conn))
     ledger.rechain_instrument(conn, job.instrument)
     if len(rejected) > 1:
         raise DataRejected("; ".join(map(str, rejected))) from rejected[0]
@@ -257,9 +265,7 @@ async def _wait(due: datetime, label: str, effects: Effects) -> None:
 async def _confirm_holes(job: Job, conn: psycopg.Connection, effects: Effects, report: RunReport) -> None:
     """Ask a second time for every pending hole of the run, 30 s after it was first seen."""
     begun = time.perf_counter()
-    waiting = [
-        (key, hole) for key in job.series for hole in gaps.pending(conn, key, job.months[0].start, job.months[-1].end)
-    ]
+    waiting = _pending(job, conn)
     if waiting:
         due = max(hole.first_seen for _, hole in waiting) + CONFIRM_AFTER
         await _wait(due, f"{len(waiting)} holes of {job.instrument}: asking again in", effects)
@@ -273,5 +279,9 @@ async def _confirm_holes(job: Job, conn: psycopg.Connection, effects: Effects, r
                 wanted = Wanted(key, run, [run], frozenset(), job.now)
                 await asyncio.to_thread(write_month, conn, job, wanted, fetched, report, effects.clock())
         progress.report(label, done=done, total=len(waiting))
-    report.pending = sum(len(gaps.pending(conn, key, job.months[0].start, job.months[-1].end)) for key in job.series)
     report.spend("confirming", begun)
+
+
+def _pending(job: Job, conn: psycopg.Connection) -> list[tuple[SeriesKey, gaps.Hole]]:
+    start, end = job.months[0].start, job.months[-1].end
+    return [(key, hole) for key in job.series for hole in gaps.pending(conn, key, start, end)]

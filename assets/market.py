@@ -62,6 +62,17 @@ class SeriesSelection(dg.Config):
         return found
 
 
+class CandlesConfig(SeriesSelection):
+    """What a run of `candles` is asked for.
+
+    Attributes:
+        confirm_holes: Wait until pending holes of the run may be asked about again, 30 s after the first answer, and
+            ask; else they stay pending for the next run.
+    """
+
+    confirm_holes: bool = True
+
+
 @dg.asset(
     group_name="market",
     kinds={"postgres"},
@@ -164,7 +175,7 @@ async def _learn(conn: psycopg.Connection, data: MarketData, wanted: Sequence[In
 )
 @reacting
 def candles(
-    context: dg.AssetExecutionContext, config: SeriesSelection, database: Postgres, exchange: Exchange
+    context: dg.AssetExecutionContext, config: CandlesConfig, database: Postgres, exchange: Exchange
 ) -> Iterator[dg.MaterializeResult[None]]:
     """Load the months of each instrument of the run, under the instrument's lock."""
     loaded: list[tuple[Task, Metadata]] = []
@@ -173,7 +184,7 @@ def candles(
     for task in tasks_of(context.partition_keys):
         with database.connect() as conn, alone(conn, task.instrument, say=context.log.info):
             series = config.of(conn, task.instrument)
-            report = run_interruptibly(_load(context, conn, exchange, task, series))
+            report = run_interruptibly(_load(context, conn, exchange, task, series, config))
             gather_statistics(conn)
             loaded.append((task, _candle_metadata(conn, task, series, report)))
             holes.append((task, _gap_metadata(conn, task, series, report)))
@@ -188,12 +199,13 @@ async def _load(
     exchange: Exchange,
     task: Task,
     series: Sequence[SeriesKey],
+    config: CandlesConfig,
 ) -> RunReport:
     async with exchange.open() as data:
         job = await job_of(conn, data, task, series)
         venue = task.instrument.venue
         effects = Effects(archive=data.archive(venue), rest=data.rest(venue), say=context.log.info)
-        report = await run_candles(job, conn, effects)
+        report = await run_candles(job, conn, effects, confirm_holes=config.confirm_holes)
     context.log.info(
         f"{task.instrument}: {report.loaded} months of a series loaded, {report.complete} were complete; "
         f"{report.counts}; {report.quarantined} rows quarantined, {report.pending} holes pending"

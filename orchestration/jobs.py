@@ -18,6 +18,12 @@ backfill = dg.define_asset_job(
     description="Load the candles of an instrument's months, check them, and compute everything that follows.",
 )
 
+load_candles = dg.define_asset_job(
+    "load_candles",
+    selection=_CANDLES.without_checks(),
+    description="Load the candles of an instrument's months and nothing else: `backfill` checks them.",
+)
+
 recompute = dg.define_asset_job(
     "recompute",
     selection=dg.AssetSelection.checks_for_assets("candles") | _COMPUTED,
@@ -60,4 +66,4 @@ refresh_rules = dg.define_asset_job(
     description="Snapshot the trading rules of every instrument we keep.",
 )
 
-JOBS = [backfill, recompute, tail, verify, verify_all, funding, calendar, refresh_rules]
+JOBS = [backfill, load_candles, recompute, tail, verify, verify_all, funding, calendar, refresh_rules]

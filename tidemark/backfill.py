@@ -2,58 +2,38 @@
 
 The runs show in the Dagster UI like any other and may be stopped at any point: whole months stay, the next backfill
 goes on behind them. Months that are complete are told apart first, and an instrument without any other starts no run.
+Of several instruments the candles come first, in runs of their own: a hole of the exchange is proven by a second answer
+30 s after the first, and what the one waits for the others have then waited for, too.
 
-    outcomes = run_backfill(installation, Request("binance_spot", ("BTCUSDT",), ("1m",), start, end), say=print)
+    outcomes = run_backfill(installation, [Request("binance_spot", ("BTCUSDT",), ("1m",), start)], say=print)
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import dagster as dg
 import psycopg
-import structlog
-from dagster_postgres.utils import DagsterPostgresException
-from sqlalchemy.exc import DBAPIError
 
 from assets import progress
 from assets.market import job_of
 from assets.partitions import Month, Task, months, months_between, partition_key
 from assets.planning import Due, months_due
-from contracts import InstrumentKey, Rejected, Retryable
+from contracts import InstrumentKey, Rejected, SeriesKey
 from engine import TABLES, EngineParams
-from orchestration.definitions import defs
 from orchestration.resources import bots_of, exchange_of
 from store.catalog import list_instruments
 from store.connections import connect
+from tidemark.dagster_runs import Ran, RunFailed, execute, opened
 from tidemark.installation import BATCH, Installation
 from tidemark.keeping import keep
 from tidemark.settings import Settings
 
-# Which process of which machine executes a run; Dagster itself knows that only of runs it launched.
-PROCESS_TAG = "tidemark/process"
-TRACE_TAG = "tidemark/trace_id"
 _WITHOUT_MARTS = [dg.AssetKey(name) for name in ("candles", "candle_gaps", *TABLES)]
-# Dagster's own storage: how long one of its statements may take, and what it may keep open beside one connection each.
-_STATEMENT_MS = 60_000
-_RECYCLE_SECONDS = 3_600
-_MORE_CONNECTIONS = 20
-QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-
-
-class RunFailed(Retryable):
-    """A Dagster run failed; the message carries the error of its first failed step."""
-
-
-class DagsterUnavailable(Retryable):
-    """Dagster's own storage could not be used; what the run had stored by then stays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +80,32 @@ class Outcome:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What is asked for of one instrument.
+
+    Attributes:
+        request: The request that names it.
+        task: The instrument, and every month asked for.
+    """
+
+    request: Request
+    task: Task
+
+    @property
+    def series(self) -> list[SeriesKey]:
+        """The series asked for, sorted by duration."""
+        return sorted(self.task.instrument.series(tf) for tf in self.request.timeframes)
+
+
 def run_backfill(
-    installation: Installation, request: Request, *, listener: progress.Listener, say: Callable[[str], None]
+    installation: Installation, requests: Sequence[Request], *, listener: progress.Listener, say: Callable[[str], None]
 ) -> list[Outcome]:
     """Load, check and analyse what is missing.
 
     Args:
         installation: Its database must be running and upgraded.
-        request: What to backfill.
+        requests: What to backfill; nothing is stored where one of them is refused.
         listener: Receives the progress of the runs.
         say: Tells a person what happens.
 
@@ -117,26 +115,19 @@ def run_backfill(
         TidemarkError: Venue or database could not be used.
     """
     installation.enter_dagster()
-    instruments = [InstrumentKey(request.venue, symbol) for symbol in request.symbols]
-    now = asyncio.run(_venue_time(installation.settings, request))
-    wanted = _months(request, now)
+    works = [work for request in requests for work in _works(installation.settings, request)]
+    instruments = [work.task.instrument for work in works]
     with (
         connect(installation.url(BATCH), application_name="tidemark backfill") as conn,
-        _dagster_translated(),
-        dg.DagsterInstance.get() as instance,
+        opened() as instance,
         progress.listening(listener),
     ):
-        # The webserver's way is to keep connections; the default opens one for each event, 12 ms each.
-        instance.optimize_for_webserver(
-            statement_timeout=_STATEMENT_MS, pool_recycle=_RECYCLE_SECONDS, max_overflow=_MORE_CONNECTIONS
-        )
-        _close_abandoned(instance)
         with conn.transaction():  # a symbol that is refused must not leave the others kept
-            for instrument in instruments:
+            for work in works:
                 keep(
                     conn,
-                    instrument,
-                    request.timeframes,
+                    work.task.instrument,
+                    work.request.timeframes,
                     sub_timeframes=installation.settings.sub_timeframes,
                     say=say,
                 )
@@ -144,47 +135,18 @@ def run_backfill(
         known = {row.key for row in list_instruments(conn) if row.listed_at is not None}
         if not known.issuperset(instruments):
             say("reading the exchange's rules")
-            failure = _run(instance, "refresh_rules", tags={}, config={}).failure
+            failure = execute(instance, "refresh_rules", tags={}, config={}).failure
             if failure is not None:
                 raise RunFailed(failure)
         bots = bots_of(installation.settings).versions(say=say)
-        tasks = [Task(instrument, tuple(wanted)) for instrument in instruments]
-        return [_backfill(conn, instance, installation, request, task, bots, say) for task in tasks]
+        plans = [(work, _plan(conn, installation.settings, work, bots, say)) for work in works]
+        loaded = _load_candles(instance, plans, say) if sum(bool(due) for _, due in plans) > 1 else {}
+        return [_backfill(instance, work, due, loaded.get(work.task.instrument)) for work, due in plans]
 
 
-def _close_abandoned(instance: dg.DagsterInstance) -> None:
-    """End the runs of commands that were killed: they would show as running, and keep a place in Dagster's queue."""
-    for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED])):
-        host, _, pid = run.tags.get(PROCESS_TAG, "").partition(":")
-        # A run that Dagster launched again from the UI carries the tag of the first one, and a place to load code from.
-        ours = run.remote_job_origin is None and host == socket.gethostname()
-        if ours and not _lives(int(pid)):
-            instance.report_run_failed(run, "the command that executed this run was killed; what it stored stays")
-            # Its place in the pool of the exchange: without a daemon nobody else gives it back.
-            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-@contextmanager
-def _dagster_translated() -> Iterator[None]:
-    """The boundary behind which the exceptions of Dagster's storage become ours."""
-    try:
-        yield
-    except (DagsterPostgresException, DBAPIError) as error:
-        msg = (
-            f"backfill: Dagster's storage could not be used ({str(error).splitlines()[0]}); the months that were "
-            f"written stay, run the same command again when the database answers"
-        )
-        raise DagsterUnavailable(msg) from error
+def _works(settings: Settings, request: Request) -> list[_Work]:
+    wanted = tuple(_months(request, asyncio.run(_venue_time(settings, request))))
+    return [_Work(request, Task(InstrumentKey(request.venue, symbol), wanted)) for symbol in request.symbols]
 
 
 async def _venue_time(settings: Settings, request: Request) -> datetime:
@@ -214,93 +176,72 @@ def _months(request: Request, now: datetime) -> list[Month]:
     return wanted
 
 
-def _backfill(
-    conn: psycopg.Connection,
-    instance: dg.DagsterInstance,
-    installation: Installation,
-    request: Request,
-    task: Task,
-    bots: Mapping[str, str],
-    say: Callable[[str], None],
-) -> Outcome:
-    begun = time.perf_counter()
-    series = sorted(task.instrument.series(tf) for tf in request.timeframes)
+def _plan(
+    conn: psycopg.Connection, settings: Settings, work: _Work, bots: Mapping[str, str], say: Callable[[str], None]
+) -> Sequence[Month]:
+    """The months that a run would change."""
+    instrument, asked = work.task.instrument, work.task.months
 
     async def planned() -> Due:
-        async with exchange_of(installation.settings).open() as data:
-            job = await job_of(conn, data, task, series)
-        return Due(task.months, ()) if request.recompute else months_due(conn, job, EngineParams(), bots=bots)
+        async with exchange_of(settings).open() as data:
+            job = await job_of(conn, data, work.task, work.series)
+        return Due(asked, ()) if work.request.recompute else months_due(conn, job, EngineParams(), bots=bots)
 
     found = asyncio.run(planned())
     due = found.months
-    if not due:
-        for reason in found.reasons:
-            say(f"{reason}; a run would not change that")
-        say(f"{task.instrument}: nothing to do, the candles of all {len(task.months)} months are complete")
-        return Outcome(task.instrument, task.months, due, None, None, time.perf_counter() - begun)
-    say(f"{task.instrument}: {len(due)} of {len(task.months)} months to load, {due[0]} to {due[-1]}")
-    timeframes = [str(key.tf) for key in series]
-    config = {
-        "candles": {"config": {"timeframes": timeframes}},
-        "analysis": {"config": {"timeframes": timeframes, "recompute": request.recompute}},
-    }
-    tags = {
-        "dagster/asset_partition_range_start": str(partition_key(task.instrument, due[0])),
-        "dagster/asset_partition_range_end": str(partition_key(task.instrument, due[-1])),
-    }
-    done = _run(instance, "backfill", tags=tags, config=config, only=None if request.marts else _WITHOUT_MARTS)
-    return Outcome(task.instrument, task.months, due, done.run_id, done.failure, time.perf_counter() - begun)
+    if due:
+        say(f"{instrument}: {len(due)} of {len(asked)} months to load, {due[0]} to {due[-1]}")
+        return due
+    for reason in found.reasons:
+        say(f"{reason}; a run would not change that")
+    say(f"{instrument}: nothing to do, the candles of all {len(asked)} months are complete")
+    return due
 
 
 @dataclass(frozen=True, slots=True)
-class _Run:
-    run_id: str
-    failure: str | None
+class _Loaded:
+    ran: Ran
+    seconds: float
 
 
-def _run(
-    instance: dg.DagsterInstance,
-    job: str,
-    *,
-    tags: dict[str, str],
-    config: dict[str, object],
-    only: Sequence[dg.AssetKey] | None = None,
-) -> _Run:
-    trace_id = structlog.contextvars.get_contextvars().get("trace_id", "")
-    tags = {**tags, PROCESS_TAG: f"{socket.gethostname()}:{os.getpid()}", TRACE_TAG: trace_id}
-    result = (
-        defs()
-        .resolve_job_def(job)
-        .execute_in_process(
-            instance=instance,
-            tags=tags,
-            run_config={**QUIET, "ops": config},
-            raise_on_error=False,
-            asset_selection=only,
-        )
-    )
-    if any(_interrupted(event) for event in result.all_events):
-        raise KeyboardInterrupt
-    return _Run(result.run_id, None if result.success else "; ".join(_failures(result)))
+def _load_candles(
+    instance: dg.DagsterInstance, plans: Sequence[tuple[_Work, Sequence[Month]]], say: Callable[[str], None]
+) -> dict[InstrumentKey, _Loaded]:
+    """Load the candles of every instrument that has due months, and wait for no second answer about a hole."""
+    say("the candles of all instruments first")
+    found = {}
+    for work, due in plans:
+        if due:
+            begun = time.perf_counter()
+            config = {"candles": {"config": {"timeframes": _timeframes(work), "confirm_holes": False}}}
+            ran = execute(instance, "load_candles", tags=_tags(work, due), config=config)
+            found[work.task.instrument] = _Loaded(ran, time.perf_counter() - begun)
+    return found
 
 
-def _interrupted(event: dg.DagsterEvent) -> bool:
-    """Whether the step ended because a person stopped the command; Dagster keeps that to itself."""
-    error = event.step_failure_data.error if event.is_step_failure else None
-    while error is not None:
-        if error.cls_name == "DagsterExecutionInterruptedError":
-            return True
-        error = error.cause
-    return False
+def _backfill(instance: dg.DagsterInstance, work: _Work, due: Sequence[Month], loaded: _Loaded | None) -> Outcome:
+    instrument, asked = work.task.instrument, work.task.months
+    if not due:
+        return Outcome(instrument, asked, due, None, None, 0.0)
+    spent = 0.0 if loaded is None else loaded.seconds
+    if loaded is not None and loaded.ran.failure is not None:
+        return Outcome(instrument, asked, due, loaded.ran.run_id, loaded.ran.failure, spent)
+    begun = time.perf_counter()
+    config = {
+        "candles": {"config": {"timeframes": _timeframes(work)}},
+        "analysis": {"config": {"timeframes": _timeframes(work), "recompute": work.request.recompute}},
+    }
+    only = None if work.request.marts else _WITHOUT_MARTS
+    done = execute(instance, "backfill", tags=_tags(work, due), config=config, only=only)
+    return Outcome(instrument, asked, due, done.run_id, done.failure, spent + time.perf_counter() - begun)
 
 
-def _failures(result: dg.ExecuteInProcessResult) -> Iterator[str]:
-    for event in result.all_events:
-        if event.is_step_failure:
-            # Dagster wraps what the body raised once; what that was raised from is detail, and stays in the UI.
-            wrapper = event.step_failure_data.error
-            error = wrapper.cause if wrapper is not None and wrapper.cause is not None else wrapper
-            yield f"{event.step_key}: {error.message.strip() if error else 'no message'}"
-    for check in result.get_asset_check_evaluations():
-        if not check.passed:
-            yield f"check {check.check_name}: {check.description or 'failed'}"
+def _timeframes(work: _Work) -> list[str]:
+    return [str(key.tf) for key in work.series]
+
+
+def _tags(work: _Work, due: Sequence[Month]) -> dict[str, str]:
+    return {
+        "dagster/asset_partition_range_start": str(partition_key(work.task.instrument, due[0])),
+        "dagster/asset_partition_range_end": str(partition_key(work.task.instrument, due[-1])),
+    }

@@ -181,13 +181,8 @@ class LiveDemo:
     def backfill(self, now: datetime, listener: progress.Listener, say: Say) -> list[Outcome]:
         """Backfill everything the demo shows."""
         recompute = self.is_another_engines()
-        return [
-            outcome
-            for request in self.demo.requests(now)
-            for outcome in run_backfill(
-                self.installation, replace(request, recompute=recompute), listener=listener, say=say
-            )
-        ]
+        requests = [replace(request, recompute=recompute) for request in self.demo.requests(now)]
+        return run_backfill(self.installation, requests, listener=listener, say=say)
 
     def is_another_engines(self) -> bool:
         """Whether the analysis is not of this engine: an earlier release made it, or there is none. Nobody minds."""

@@ -56,9 +56,17 @@ def job_for(
     return Job(series[0].instrument, series, wanted, Run(listed, delisted), venue.clock())
 
 
-def load(conn: psycopg.Connection, venue: FakeVenue, wanted: Sequence[Month], **listing: datetime) -> RunReport:
+def load(
+    conn: psycopg.Connection,
+    venue: FakeVenue,
+    wanted: Sequence[Month],
+    *,
+    confirm_holes: bool = True,
+    **listing: datetime,
+) -> RunReport:
     """Load those months of every series of the venue."""
-    return asyncio.run(run_candles(job_for(venue, wanted, **listing), conn, venue.effects()))
+    job = job_for(venue, wanted, **listing)
+    return asyncio.run(run_candles(job, conn, venue.effects(), confirm_holes=confirm_holes))
 
 
 def keep(

@@ -152,6 +152,19 @@ def test_a_run_soon_after_a_killed_one_waits_for_the_rest_of_the_thirty_seconds(
     assert (hole.cause, hole.first_seen) == ("exchange", MARCH)
 
 
+def test_a_run_that_is_not_to_confirm_holes_leaves_them_pending_and_waits_for_nothing(conn: psycopg.Connection) -> None:
+    venue = venue_of(JAN_BARS, now=MARCH)
+    venue.lacks = {origin: {slot(300)} for origin in ORIGINS}
+    report = load(conn, venue, months("2022-01"), confirm_holes=False)
+    assert venue.clock.slept == []
+    assert ledger_of(conn) == [("pending", 300, 301)]
+    assert report.pending == 1
+    venue.clock.now = MARCH + timedelta(seconds=30)
+    assert load(conn, venue, months("2022-01")).pending == 0
+    assert venue.clock.slept == []
+    assert ledger_of(conn) == [("exchange", 300, 301)]
+
+
 def test_holes_of_two_runs_wait_for_the_younger_one(conn: psycopg.Connection) -> None:
     venue = venue_of(TWO_MONTHS, now=MARCH)
     venue.lacks = {origin: {slot(300), slot(800)} for origin in ORIGINS}

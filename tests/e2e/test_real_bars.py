@@ -67,7 +67,7 @@ def backfill(said: list[str], progress: list[tuple[str, int, int]]) -> list[Outc
     """Backfill the three timeframes into the installation that the environment describes."""
     request = Request("binance_usdm", ("BTCUSDT",), tuple(MINUTES), datetime(2021, 12, 31, 23, tzinfo=UTC))
     return run_backfill(
-        Installation(load_settings()), request, listener=lambda *step: progress.append(step), say=said.append
+        Installation(load_settings()), [request], listener=lambda *step: progress.append(step), say=said.append
     )
 
 

@@ -84,7 +84,7 @@ def backfill(
     if started:
         console.say("the database was started and goes on running: `tidemark db down` stops it")
     with console.bars() as bars:
-        outcomes = run_backfill(installation, request, listener=bars, say=console.say)
+        outcomes = run_backfill(installation, [request], listener=bars, say=console.say)
     console.out.print(outcome_table(outcomes))
     failures = [outcome for outcome in outcomes if outcome.failure is not None]
     for outcome in failures:
