@@ -2,8 +2,8 @@
 
 The archive is served by the simulator on this machine, its files made before the clock starts. Each run is the real
 `tidemark backfill` in a process of its own: its imports, Dagster's events on the real instance and everything it
-writes count. The market has one hole, in its second month: a hole of the exchange is proven by two answers that lie
-30 s apart, and one in a run's last month would measure that wait. What is measured:
+writes count. The market has no hole: one of the exchange is proven by two answers that lie 30 s apart, and that wait
+is nobody's work. What is measured:
 
 * a year of 1m and 15m into an empty database, and the largest memory the process had;
 * the same again, when nothing has changed;
@@ -47,8 +47,6 @@ _YEAR: Final = tuple(f"2022-{month:02d}" for month in range(1, 13))
 _BEHIND: Final = ("2023-01", "2023-02", "2023-03")
 _END: Final = datetime(2023, 4, 1, tzinfo=UTC)
 _CLOCK: Final = _END + timedelta(days=20)  # every month above is published
-_HOLE: Final = datetime(2022, 2, 10, 3, tzinfo=UTC)
-_HOLE_BARS: Final = 3
 _SMOKE_MONTHS: Final = 1
 _READY_SECONDS: Final = 60.0
 _MAXRSS_BYTES: Final = 1 if sys.platform == "darwin" else 1024
@@ -170,6 +168,4 @@ def _place(folder: Path) -> Iterator[_Place]:
 def _bars() -> pl.DataFrame:
     """Minutes from the year's start to the end of the months behind it, in prices as an exchange writes them."""
     first = datetime.fromisoformat(f"{_YEAR[0]}-01T00:00:00+00:00")
-    bars = generated_bars((_END - first) // timedelta(minutes=1))
-    hole = pl.col("open_time").is_between(_HOLE, _HOLE + timedelta(minutes=_HOLE_BARS), closed="left")
-    return bars.filter(~hole).with_columns(pl.exclude("open_time").round(2))
+    return generated_bars((_END - first) // timedelta(minutes=1)).with_columns(pl.exclude("open_time").round(2))
