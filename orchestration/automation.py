@@ -9,7 +9,8 @@ computed is the chain's business (docs/adr/0004).
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
+from weakref import WeakKeyDictionary
 
 import dagster as dg
 
@@ -23,6 +24,9 @@ COMPUTED = ("analysis", VIEWS, "marts")
 _WITH_ROWS = dg.AssetSelection.assets("candles", "candle_gaps") | dg.AssetSelection.groups("analysis")
 FOLLOWED = _WITH_ROWS | dg.AssetSelection.groups(*COMPUTED)
 """What they follow. A change of an asset without months, such as the rules, would ask for every month there is."""
+
+# Materializations read at once: Dagster answers a thousand at most.
+_PAGE = 1_000
 
 
 class ChecksPassed(dg.AutomationCondition[dg.AssetKey]):
@@ -39,30 +43,57 @@ class ChecksPassed(dg.AutomationCondition[dg.AssetKey]):
 
     def evaluate(self, context: dg.AutomationContext[dg.AssetKey]) -> dg.AutomationResult[dg.AssetKey]:
         """The candidates that hold data which passed its checks."""
-        graph, instance = context.asset_graph, context.asset_graph_view.instance
+        graph, view = context.asset_graph, context.asset_graph_view
         blocking = {key for key in graph.get(context.key).check_keys if graph.get(key).blocking}
         if not blocking:
             return dg.AutomationResult(context, context.candidate_subset)
-        runs: dict[str, bool] = {}
-        passed = set()
-        for partition in context.candidate_subset.expensively_compute_partition_keys():
-            wanted = dg.AssetRecordsFilter(asset_key=context.key, asset_partitions=[partition])
-            for record in instance.fetch_materializations(wanted, limit=1).records:
-                if record.run_id not in runs:
-                    runs[record.run_id] = blocking <= _passed(instance, record.run_id)
-                if runs[record.run_id]:
-                    passed.add(partition)
+        read = _READ.setdefault(view, _Read(view.instance))
+        runs = read.runs(context.key, set(context.candidate_subset.expensively_compute_partition_keys()))
+        passed = {partition for partition, run_id in runs.items() if blocking <= read.passed(run_id)}
         return dg.AutomationResult(context, context.candidate_subset.compute_intersection_with_partition_keys(passed))
 
 
-def _passed(instance: dg.DagsterInstance, run_id: str) -> set[dg.AssetCheckKey]:
-    """The checks that a run evaluated and that stop nothing."""
-    evaluated = [
-        entry.get_dagster_event().asset_check_evaluation_data
-        for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
-    ]
-    return {one.asset_check_key for one in evaluated if one.passed or one.severity is dg.AssetCheckSeverity.WARN}
+class _Read:
+    """What one look has read of runs: each of some forty dependencies asks the same again.
 
+    Read once, it costs two questions an asset and one a run. Otherwise the look after an hour of many instruments
+    would take longer than the minute that Dagster gives it, and so would every look after that.
+    """
+
+    def __init__(self, instance: dg.DagsterInstance) -> None:
+        self._instance = instance
+        self._runs: dict[dg.AssetKey, dict[str, str | None]] = {}
+        self._passed: dict[str, set[dg.AssetCheckKey]] = {}
+
+    def runs(self, asset: dg.AssetKey, partitions: Set[str]) -> dict[str, str]:
+        """Partition → the run that last wrote it, of those that were ever written."""
+        known = self._runs.setdefault(asset, {})
+        if unknown := set(partitions - known.keys()):
+            known |= dict.fromkeys(unknown)
+            kind = dg.DagsterEventType.ASSET_MATERIALIZATION
+            latest = list(self._instance.get_latest_storage_id_by_partition(asset, kind, unknown).values())
+            for start in range(0, len(latest), _PAGE):
+                written = dg.AssetRecordsFilter(asset_key=asset, storage_ids=latest[start : start + _PAGE])
+                for record in self._instance.fetch_materializations(written, limit=_PAGE).records:
+                    known[str(record.partition_key)] = record.run_id
+        return {partition: run_id for partition in partitions if (run_id := known[partition]) is not None}
+
+    def passed(self, run_id: str) -> set[dg.AssetCheckKey]:
+        """The checks that a run evaluated and that stop nothing."""
+        if run_id not in self._passed:
+            evaluated = [
+                entry.get_dagster_event().asset_check_evaluation_data
+                for entry in self._instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
+            ]
+            stops_nothing = {
+                one.asset_check_key for one in evaluated if one.passed or one.severity is dg.AssetCheckSeverity.WARN
+            }
+            self._passed[run_id] = stops_nothing
+        return self._passed[run_id]
+
+
+# One look has one view of the graph, and forgets it.
+_READ: WeakKeyDictionary[object, _Read] = WeakKeyDictionary()
 
 Condition = dg.AutomationCondition[dg.AssetKey]
 
