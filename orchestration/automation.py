@@ -132,7 +132,9 @@ def followers(assets: Sequence[dg.AssetsDefinition]) -> list[dg.AssetsDefinition
     def follow(spec: dg.AssetSpec) -> dg.AssetSpec:
         if spec.group_name not in COMPUTED:
             return spec
-        return spec.replace_attributes(automation_condition=FOLLOWS_CANDLES if spec.group_name == VIEWS else FOLLOWS)
+        # What is computed from nothing, such as the calendar of days, would never be made again.
+        candles_too = spec.group_name == VIEWS or not list(spec.deps)
+        return spec.replace_attributes(automation_condition=FOLLOWS_CANDLES if candles_too else FOLLOWS)
 
     return [asset.map_asset_specs(follow) for asset in assets]
 

@@ -153,7 +153,7 @@ def test_what_failed_before_the_automation_was_first_on_is_left_to_people(instan
 
 
 def test_only_the_computed_groups_follow() -> None:
-    @dg.multi_asset(specs=[dg.AssetSpec(group, group_name=group) for group in ("market", *COMPUTED)])
+    @dg.multi_asset(specs=[dg.AssetSpec(group, deps=["raw"], group_name=group) for group in ("market", *COMPUTED)])
     def every() -> Iterator[dg.MaterializeResult[None]]:
         yield from (dg.MaterializeResult(asset_key=group) for group in ("market", *COMPUTED))
 
@@ -163,6 +163,15 @@ def test_only_the_computed_groups_follow() -> None:
         **dict.fromkeys(COMPUTED, FOLLOWS),
         VIEWS: FOLLOWS_CANDLES,
     }
+
+
+def test_what_is_computed_from_nothing_follows_the_candles() -> None:
+    @dg.multi_asset(specs=[dg.AssetSpec("dim_time", group_name="marts")])
+    def days() -> dg.MaterializeResult[None]:
+        return dg.MaterializeResult()
+
+    [asset] = followers([days])
+    assert [spec.automation_condition for spec in asset.specs] == [FOLLOWS_CANDLES]
 
 
 def test_the_sensor_is_on_without_anybody_switching_it_on() -> None:
