@@ -6,6 +6,8 @@ environment when a run starts (`tidemark` sets it for the processes it starts).
 
 from __future__ import annotations
 
+import logging
+
 import dagster as dg
 
 from assets import analysis, calendar, funding, market, marts, verification
@@ -17,6 +19,7 @@ from orchestration.jobs import JOBS
 from orchestration.resources import resources_of
 from orchestration.schedules import SCHEDULES
 from orchestration.sensors import SENSORS
+from tidemark.logs import configure_logs
 from tidemark.settings import load_settings
 
 ASSETS = [
@@ -34,13 +37,17 @@ CHECKS = [candle_checks, funding_checks, indicator_checks, zone_checks, signal_c
 @dg.definitions
 def defs() -> dg.Definitions:
     """All assets, checks, jobs, schedules, sensors and resources."""
+    settings = load_settings()
+    if not logging.getLogger().handlers:
+        # A process of Dagster's own: without a handler Python shows the bare message of a line and none of its fields.
+        configure_logs(level=settings.log_level, style=settings.log_format)
     return dg.Definitions(
         assets=kept_fresh(followers(ASSETS)),
         asset_checks=CHECKS,
         jobs=JOBS,
         schedules=SCHEDULES,
         sensors=[follow_changes, *SENSORS],
-        resources=resources_of(load_settings()),
+        resources=resources_of(settings),
         # A step in a process of its own costs two seconds; runs work side by side instead.
         executor=dg.in_process_executor,
     )

@@ -1,3 +1,5 @@
+import json
+import logging
 import os
 import subprocess
 import sys
@@ -177,3 +179,30 @@ def test_the_instance_file_describes_an_instance_that_stores_events(configured: 
     assert not configured.run_retries_retry_on_asset_or_op_failure
     pools = configured.get_concurrency_config().pool_config
     assert pools.default_pool_limit == 2
+
+
+@pytest.fixture
+def root() -> Iterator[logging.Logger]:
+    """The root logger, left as it was."""
+    logger = logging.getLogger()
+    handlers, level = logger.handlers[:], logger.level
+    yield logger
+    logger.handlers[:] = handlers
+    logger.setLevel(level)
+
+
+def test_a_process_of_dagsters_own_shows_the_fields_of_a_line(
+    root: logging.Logger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root.handlers[:] = []
+    defs()
+    logging.getLogger("orchestration.sensors").error("a run failed", extra={"why": "no answer"})
+    told = json.loads(capsys.readouterr().err.splitlines()[-1])
+    assert (told["event"], told["why"]) == ("a run failed", "no answer")
+
+
+def test_a_process_that_has_its_logs_keeps_them(root: logging.Logger) -> None:
+    own = logging.NullHandler()
+    root.handlers[:] = [own]
+    defs()
+    assert root.handlers == [own]
