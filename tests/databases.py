@@ -113,15 +113,15 @@ def _prepared(admin_dsn: str) -> Iterator[Server]:
     server = Server(admin_dsn, passwords, f"tidemark_test_{uuid.uuid4().hex[:8]}")
     try:
         provision(admin_dsn, passwords, database=server.template, dagster_database=server.dagster_database)
-        _close(admin_dsn, server.template)
+        close(admin_dsn, server.template)
         yield server
     finally:
         _drop(admin_dsn, server.template)
         _drop(admin_dsn, server.dagster_database)
 
 
-def _close(admin_dsn: str, database: str) -> None:
-    """Keep everybody out of the template, TimescaleDB's workers too: a database in use cannot be copied."""
+def close(admin_dsn: str, database: str) -> None:
+    """Keep everybody out of a template, TimescaleDB's workers too: a database in use cannot be copied."""
     with connect(admin_dsn) as conn:
         conn.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(sql.Identifier(database)))
         conn.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s", [database])

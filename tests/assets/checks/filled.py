@@ -29,7 +29,7 @@ from store.roles import BATCH, OWNER
 from tests.assets.fakes import INSTRUMENT, T0, FakeClock, FakeVenue, slot, tape
 from tests.assets.passes import analyse
 from tests.assets.runs import keep, load
-from tests.databases import Database, Server, fresh_database
+from tests.databases import Database, Server, close, fresh_database
 
 SHORT, LONG = INSTRUMENT.series("15m"), INSTRUMENT.series("1h")
 JAN = Month(2022, 1)
@@ -69,6 +69,7 @@ def filled(server: Server) -> Iterator[Server]:
             keep(conn, SHORT, LONG)
             load(conn, venue(), (JAN,))
             analyse(conn, keys=(SHORT, LONG))
+        close(server.admin_dsn, database.name)
         yield replace(server, template=database.name)
 
 
