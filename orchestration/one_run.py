@@ -20,23 +20,15 @@ from dagster._record import replace
 from assets.partitions import Task, partition_key, tasks_of
 from orchestration.requests import INSTRUMENT_TAG
 
-# Dagster's own storage: how long one of its statements may take, and how long a connection is kept.
-_STATEMENT_MS = 60_000
-_RECYCLE_S = 3_600
-
 
 class InstrumentRuns(dg.AutomationConditionSensorDefinition):
     """An automation condition sensor whose requests are one run an instrument."""
 
     def evaluate_tick(self, context: dg.SensorEvaluationContext) -> SensorExecutionData:
         """One look: what Dagster would request, by instrument."""
-        # What it calls the webserver's way is to keep its connections: the default opens one for each of the some
-        # three hundred questions of a look, and nine tenths of it are spent on that.
-        instance = context.instance
-        instance.optimize_for_webserver(statement_timeout=_STATEMENT_MS, pool_recycle=_RECYCLE_S, max_overflow=2)
-        begun = instance.event_log_storage.get_maximum_record_id()
+        begun = context.instance.event_log_storage.get_maximum_record_id()
         found = super().evaluate_tick(context)
-        requests = by_instrument(found.run_requests or (), instance=instance, begun=begun)
+        requests = by_instrument(found.run_requests or (), instance=context.instance, begun=begun)
         return replace(found, run_requests=list(requests))
 
 

@@ -25,10 +25,6 @@ from orchestration.definitions import defs
 # Which process of which machine executes a run; Dagster itself knows that only of runs it launched.
 PROCESS_TAG = "tidemark/process"
 TRACE_TAG = "tidemark/trace_id"
-# Dagster's own storage: how long one of its statements may take, and what it may keep open beside one connection each.
-_STATEMENT_MS = 60_000
-_RECYCLE_SECONDS = 3_600
-_MORE_CONNECTIONS = 20
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -61,10 +57,6 @@ def opened() -> Iterator[dg.DagsterInstance]:
         DagsterUnavailable: Its storage could not be used, here or inside the block.
     """
     with _translated(), dg.DagsterInstance.get() as instance:
-        # The webserver's way is to keep connections; the default opens one for each event, 12 ms each.
-        instance.optimize_for_webserver(
-            statement_timeout=_STATEMENT_MS, pool_recycle=_RECYCLE_SECONDS, max_overflow=_MORE_CONNECTIONS
-        )
         _close_abandoned(instance)
         yield instance
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
+import psycopg
 import pytest
 import yaml
 
@@ -179,6 +180,31 @@ def test_the_instance_file_describes_an_instance_that_stores_events(configured: 
     assert not configured.run_retries_retry_on_asset_or_op_failure
     pools = configured.get_concurrency_config().pool_config
     assert pools.default_pool_limit == 2
+
+
+def test_the_instance_asks_again_over_the_connections_it_has(
+    configured: dg.DagsterInstance, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Named for this test: other tests of the session use the same server.
+    monkeypatch.setenv("PGAPPNAME", "kept")
+
+    def backends() -> set[int]:
+        with psycopg.connect(server.url(DAGSTER, server.dagster_database), application_name="asking") as conn:
+            rows = conn.execute("SELECT pid FROM pg_stat_activity WHERE application_name = 'kept'").fetchall()
+        return {pid for (pid,) in rows}
+
+    def ask() -> None:
+        configured.get_runs_count()
+        configured.event_log_storage.get_maximum_record_id()
+        configured.add_dynamic_partitions("instruments", ["binance_spot:BTCUSDT"])
+        configured.delete_dynamic_partition("instruments", "binance_spot:BTCUSDT")
+
+    ask()
+    kept = backends()
+    assert kept
+    for _ in range(3):
+        ask()
+    assert backends() == kept
 
 
 @pytest.fixture
