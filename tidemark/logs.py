@@ -50,7 +50,7 @@ def configure_logs(*, level: str = "INFO", style: str = "auto") -> None:
     root.handlers[:] = [handler]
     root.setLevel(level)
     # One line a request at INFO would drown ours; failures are told by the room that made the request.
-    for noisy in ("httpx", "httpcore", "alembic", "numba"):
+    for noisy in ("httpx", "httpcore", "alembic", "numba", "great_expectations"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
 
 

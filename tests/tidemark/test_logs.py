@@ -17,7 +17,7 @@ LOGGER = logging.getLogger("store.candles")
 @pytest.fixture(autouse=True)
 def root_as_it_was() -> Iterator[None]:
     root = logging.getLogger()
-    names = ("httpx", "httpcore", "alembic", "numba")
+    names = ("httpx", "httpcore", "alembic", "numba", "great_expectations")
     handlers, level, levels = root.handlers[:], root.level, {name: logging.getLogger(name).level for name in names}
     yield
     root.handlers[:] = handlers
