@@ -2,24 +2,34 @@
 
 Each source is read, judged (`assets.calendar_files`) and stored by itself, in one transaction: a source that cannot be
 read changes nothing of its own and stops no other, the run fails at its end and names it. Where rows of a source were
-refused, none of its events is withdrawn: the missing one may be one of those rows.
+refused, none of its events is withdrawn: the missing one may be one of those rows. A source that suddenly lists nothing
+at all is taken for a download that broke off, and fails. What a source has to come that the settings no longer name is
+withdrawn, as it would be if the source had taken it back.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import psycopg
 
-from assets.calendar_files import CalendarFile, CalendarRejected, read_calendar
+from assets.calendar_files import CalendarFile, read_calendar
+from assets.calendar_rows import CalendarRejected
 from assets.calendar_sources import Calendars, Source, read_source
 from assets.columns import columns_of
 from assets.reactions import reacting
 from assets.resources import Postgres
 from contracts import Rejected, Retryable
 from contracts.errors import TidemarkError
-from store.calendar import CalendarCounts, calendar_version, events_as_of, record_refused, replace_source
+from store.calendar import (
+    CalendarCounts,
+    calendar_version,
+    coming_by_source,
+    events_as_of,
+    record_refused,
+    replace_source,
+)
 from store.connections import translated
 from store.errors import DatabaseUnavailable
 
@@ -69,9 +79,10 @@ def calendar_events(
     at = datetime.now(UTC)
     with database.connect() as conn:
         loaded, failures = load_calendars(conn, calendars, at=at, say=context.log.warning)
+        removed = withdraw_removed(conn, calendars, at=at, say=context.log.warning)
         if failures:
             raise _joined(failures)
-        return _result(conn, loaded, at)
+        return _result(conn, loaded, removed, at)
 
 
 def load_calendars(
@@ -99,6 +110,7 @@ def load_calendars(
             dialect = source.dialect(at, horizon_days=calendars.horizon_days)
             file = read_calendar(content, dialect, form=source.kind, name=f"{source.name} ({source.origin})")
             with translated("store the calendar", key=source.name), conn.transaction():
+                _refuse_silence(conn, source, file, at)
                 record_refused(conn, source.name, file.refused, origin=source.origin, seen_at=at)
                 counts = replace_source(conn, source.name, file.events, at=at, withdraw=not file.refused)
             _refuse_ruin(source, file)
@@ -110,6 +122,36 @@ def load_calendars(
             continue
         loaded.append(Loaded(source, file, counts))
     return loaded, failures
+
+
+def withdraw_removed(
+    conn: psycopg.Connection, calendars: Calendars, *, at: datetime, say: Callable[[str], None]
+) -> dict[str, int]:
+    """Withdraw what is still to come of sources that are no longer configured; what has begun stays.
+
+    Returns:
+        How many events were withdrawn, by source.
+
+    Raises:
+        DatabaseUnavailable: The database was lost; the sources before stay withdrawn.
+    """
+    configured = {source.name for source in calendars.sources}
+    removed = [name for name in coming_by_source(conn, at) if name not in configured]
+    withdrawn = {name: replace_source(conn, name, [], at=at).withdrawn for name in removed}
+    for name, count in withdrawn.items():
+        say(f"calendar {name} is no longer configured: {count} of its events were still to come and are withdrawn")
+    return withdrawn
+
+
+def _refuse_silence(conn: psycopg.Connection, source: Source, file: CalendarFile, at: datetime) -> None:
+    """A file without a row, of a source with events to come, fails: downloads break off, calendars rarely end."""
+    coming = coming_by_source(conn, at).get(source.name, 0)
+    if coming and not (file.events or file.refused or file.ignored):
+        msg = (
+            f"calendar {source.name}: {source.origin} lists no event any more, {coming} that it listed are still to "
+            f"come: was it cut off? What is stored stays; remove the source from the settings to withdraw them"
+        )
+        raise CalendarRejected(msg)
 
 
 def _refuse_ruin(source: Source, file: CalendarFile) -> None:
@@ -134,7 +176,9 @@ def _joined(failures: Sequence[TidemarkError]) -> TidemarkError:
     return Rejected(msg)
 
 
-def _result(conn: psycopg.Connection, loaded: Sequence[Loaded], at: datetime) -> dg.MaterializeResult[None]:
+def _result(
+    conn: psycopg.Connection, loaded: Sequence[Loaded], removed: Mapping[str, int], at: datetime
+) -> dg.MaterializeResult[None]:
     lines = [
         "| source | events | added | changed | withdrawn | refused | ignored | repeated |",
         "|---|---:|---:|---:|---:|---:|---:|---:|",
@@ -144,6 +188,7 @@ def _result(conn: psycopg.Connection, loaded: Sequence[Loaded], at: datetime) ->
         f"| {one.counts.withdrawn} | {len(one.file.refused)} | {one.file.ignored} | {one.file.repeated} |"
         for one in loaded
     ]
+    lines += [f"| {name} (no longer configured) | 0 | 0 | 0 | {count} | 0 | 0 | 0 |" for name, count in removed.items()]
     coming = events_as_of(conn, at, at, at + _AHEAD)
     following = ["| begins (UTC) | severity | currency | title |", "|---|---|---|---|"]
     following += [
@@ -154,7 +199,7 @@ def _result(conn: psycopg.Connection, loaded: Sequence[Loaded], at: datetime) ->
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": dg.MetadataValue.int(rows),
-            "sources": dg.MetadataValue.md("\n".join(lines) if loaded else "none: set calendar.sources"),
+            "sources": dg.MetadataValue.md("\n".join(lines) if loaded or removed else "none: set calendar.sources"),
             "coming": dg.MetadataValue.md("\n".join(following) if coming else "nothing in the next 366 days"),
             "version": dg.MetadataValue.text(calendar_version(conn, at)),
         },

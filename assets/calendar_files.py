@@ -1,9 +1,10 @@
-"""Calendar files as events: CSV, JSON and the judgement of their rows. Pure: it fetches nothing and stores nothing.
+"""Calendar files as events: the judgement of their rows (`calendar_rows`). Pure: it fetches nothing and stores nothing.
 
 Invariant: every row that comes in is accounted for once, as an event, as a refused row with its reason, as a repeated
 row, or as one whose severity the source says to ignore. Nothing is guessed: a time without a zone, of a zone that was
-not configured, or that its zone has twice or not at all refuses its row. A refused row never stops the others; a file
-that is no calendar at all is rejected as a whole, so that what is stored stays.
+not configured, or that its zone has twice or not at all refuses its row. A refused row never stops the others, whatever
+it made a parser raise; a file that is no calendar at all, or too large a one, is rejected as a whole, so that what is
+stored stays.
 
 A date without a time means the whole day; the `end` of such a row names its last day.
 
@@ -13,23 +14,20 @@ A date without a time means the whole day; the `end` of such a row names its las
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
+from functools import cache
 from types import MappingProxyType
-from typing import Any, Final, Literal
-from zoneinfo import ZoneInfo
+from typing import Final
+from zoneinfo import ZoneInfo, available_timezones
 
-from contracts import DataRejected
+from assets.calendar_rows import CalendarRejected, Form, Row, csv_rows, json_rows, kind_of, storable
 from store.calendar import CalendarEvent, RefusedRow, Severity
-
-Form = Literal["auto", "csv", "json", "ics"]
 
 IGNORED: Final = "IGNORE"
 SEVERITIES: Final[Mapping[str, str]] = MappingProxyType(
@@ -40,28 +38,11 @@ SEVERITIES: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 LONGEST_TITLE: Final = 500
+# Ten events a day for thirteen years; whoever lists more has a rule that never ends.
+MOST_EVENTS: Final = 50_000
 
-# What calendars call their columns; the first that is filled counts.
-_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
-    "start": ("start", "ts_start", "starts", "dtstart", "datetime", "date_time"),
-    "date": ("date", "start_date", "day"),
-    "time": ("time", "start_time"),
-    "end": ("end", "ts_end", "ends", "dtend"),
-    "end_date": ("end_date",),
-    "end_time": ("end_time",),
-    "title": ("title", "event", "name", "summary", "subject"),
-    "severity": ("severity", "impact", "importance"),
-    "currency": ("currency", "country", "ccy"),
-    "uid": ("uid", "id", "event_id"),
-    "known_from": ("known_from", "announced"),
-    "timezone": ("timezone", "time_zone", "tz"),
-}
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 _CURRENCY: Final = re.compile(r"[A-Z]{2,10}")
-
-
-class CalendarRejected(DataRejected):
-    """A file is no calendar; nothing of it was taken, what is stored stays."""
 
 
 class Refusal(StrEnum):
@@ -80,6 +61,7 @@ class Refusal(StrEnum):
     CURRENCY = "currency_unreadable"
     CONFLICT = "uid_repeated"
     RECURRENCE = "recurrence_unreadable"
+    CHARACTERS = "characters_unstorable"
 
 
 class RowRefused(Exception):
@@ -150,7 +132,7 @@ class CalendarFile:
         events: In order of start; one a uid.
         refused: The rows that cannot be events.
         ignored: Rows whose severity is to be ignored.
-        repeated: Rows that say again what an earlier one said.
+        repeated: Rows that say again what another one says, or what a later version of theirs has replaced.
     """
 
     events: list[CalendarEvent] = field(default_factory=list)
@@ -174,21 +156,6 @@ class CalendarFile:
         return found
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One row of a file.
-
-    Attributes:
-        line: Where it begins, counted from 1 (in JSON: which entry it is).
-        payload: The row as received.
-        values: Field → text, by our names; a field that is not there or empty is absent.
-    """
-
-    line: int
-    payload: str
-    values: Mapping[str, str]
-
-
 def read_calendar(content: bytes, dialect: Dialect, *, form: Form, name: str) -> CalendarFile:
     """The events of a file.
 
@@ -199,7 +166,7 @@ def read_calendar(content: bytes, dialect: Dialect, *, form: Form, name: str) ->
         name: What it is called in messages; its suffix tells its kind.
 
     Raises:
-        CalendarRejected: It is empty, not UTF-8, or nothing of the kind it should be.
+        CalendarRejected: It is empty, not UTF-8, nothing of the kind it should be, or lists more than 50,000 events.
     """
     try:
         text = content.decode("utf-8-sig")
@@ -210,37 +177,66 @@ def read_calendar(content: bytes, dialect: Dialect, *, form: Form, name: str) ->
     if not text.strip():
         msg = f"calendar {name} is empty: a calendar without events still has its header; what is stored stays"
         raise CalendarRejected(msg)
-    kind = form if form != "auto" else _kind(text, name)
+    kind = form if form != "auto" else kind_of(text, name)
     if kind == "ics":
         from assets.calendar_ics import read_ics  # it builds on this module
 
         return read_ics(text, dialect, name=name)
-    return judged(_csv_rows(text, name) if kind == "csv" else _json_rows(text, name), dialect)
-
-
-def judged(rows: Iterable[Row], dialect: Dialect) -> CalendarFile:
-    """Rows as events; each is accounted for once."""
     file = CalendarFile()
-    events: list[tuple[Row, CalendarEvent]] = []
-    for row in rows:
-        try:
-            event = _event(row.values, dialect)
-        except RowRefused as refusal:
-            file.refused.append(RefusedRow(row.line, row.payload, str(refusal.args[0])))
-            continue
-        if event is None:
-            file.ignored += 1
-        else:
-            events.append((row, event))
-    keep_first(file, events)
+    keep_first(
+        file, _judged(file, csv_rows(text, name) if kind == "csv" else json_rows(text, name), dialect), name=name
+    )
     return file
 
 
-def keep_first(file: CalendarFile, events: Iterable[tuple[Row, CalendarEvent]]) -> None:
-    """Put events into a file, one a uid: a row that says the same again is counted, one that contradicts refused."""
+@contextmanager
+def refusing(file: CalendarFile, row: Row) -> Iterator[None]:
+    """A row that cannot be an event is written down as refused, and the others go on.
+
+    What a parser raises that nobody foresaw refuses the row, too, and becomes its reason: one row of a file that
+    strangers write must not keep back what the others, and the other calendars, say.
+    """
+    reason = None
+    try:
+        yield
+    except RowRefused as refusal:
+        reason = str(refusal.args[0])
+    except OverflowError:  # behind the year 9999
+        reason = Refusal.TIME.value
+    except Exception as error:  # noqa: BLE001 - the parsers are others', what they may raise is not documented
+        reason = f"{Refusal.SHAPE} ({type(error).__name__}: {error})"
+    if reason is not None:
+        file.refused.append(RefusedRow(row.line, row.payload, storable(reason)))
+
+
+def _judged(file: CalendarFile, rows: Iterable[Row], dialect: Dialect) -> Iterator[tuple[Row, CalendarEvent]]:
+    """The rows that are events; of the others each is accounted for."""
+    for row in rows:
+        event = None
+        refused = len(file.refused)
+        with refusing(file, row):
+            event = _event(row.values, dialect)
+        if event is not None:
+            yield row, event
+        elif len(file.refused) == refused:
+            file.ignored += 1
+
+
+def keep_first(file: CalendarFile, events: Iterable[tuple[Row, CalendarEvent]], *, name: str) -> None:
+    """Put events into a file, one a uid: a row that says the same again is counted, one that contradicts refused.
+
+    Raises:
+        CalendarRejected: There are more than `MOST_EVENTS`; the file is called `name`.
+    """
     found: dict[str, CalendarEvent] = {}
     for row, event in events:
         first = found.setdefault(event.uid, event)
+        if len(found) > MOST_EVENTS:
+            msg = (
+                f"calendar {name} lists more than {MOST_EVENTS:,} events, each occurrence of a recurring one counted: "
+                f"shorten it, or calendar.horizon_days; what is stored stays"
+            )
+            raise CalendarRejected(msg)
         if first is not event and first == event:
             file.repeated += 1
         elif first is not event:
@@ -292,7 +288,7 @@ def plain(text: str) -> str:
 def _event(values: Mapping[str, str], dialect: Dialect) -> CalendarEvent | None:
     if not values:
         raise RowRefused(Refusal.SHAPE)
-    zone = _zone(values["timezone"]) if "timezone" in values else dialect.zone
+    zone = zone_named(values["timezone"]) if "timezone" in values else dialect.zone
     begins = values.get("start") or _joined(values, "date", "time")
     ends = values.get("end") or _joined(values, "end_date", "end_time")
     title = plain(values.get("title", ""))
@@ -308,6 +304,8 @@ def _event(values: Mapping[str, str], dialect: Dialect) -> CalendarEvent | None:
     if end < start:
         raise RowRefused(Refusal.REVERSED)
     currency = dialect.currency_of(values.get("currency", ""))
+    if storable(named := f"{title}{values.get('uid')}") != named:
+        raise RowRefused(Refusal.CHARACTERS)
     stated = instant(values["known_from"], zone) if "known_from" in values else None
     if severity is None:
         return None
@@ -327,89 +325,17 @@ def _joined(values: Mapping[str, str], *names: str) -> str:
     return " ".join(values[name] for name in names if name in values)
 
 
-def _zone(name: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(name)
-    except (ValueError, OSError, KeyError) as error:  # an unknown zone is a KeyError
-        raise RowRefused(Refusal.ZONE) from error
+def zone_named(name: str) -> ZoneInfo:
+    """A time zone by its name in the IANA database.
+
+    Raises:
+        RowRefused: It has none of that name; `localtime`, the machine's own zone, is no zone of a calendar.
+    """
+    if name not in _zones():
+        raise RowRefused(Refusal.ZONE)
+    return ZoneInfo(name)
 
 
-def _kind(text: str, name: str) -> Form:
-    begun = text.lstrip()
-    if begun.startswith("BEGIN:VCALENDAR") or name.lower().endswith(".ics"):
-        return "ics"
-    if begun.startswith(("[", "{")) or name.lower().endswith(".json"):
-        return "json"
-    if begun.startswith("<"):
-        msg = (
-            f"calendar {name} is a page for people, not a calendar: {begun[:60]!r}; is it shared with everybody who "
-            f"has the link? (what is stored stays)"
-        )
-        raise CalendarRejected(msg)
-    return "csv"
-
-
-def _named(values: Mapping[str, Any]) -> dict[str, str]:
-    """Fields by our names."""
-    stated = {
-        re.sub(r"[^a-z0-9]+", "_", str(name).lower()).strip("_"): str(value).strip()
-        for name, value in values.items()
-        if isinstance(value, str | int | float) and not isinstance(value, bool)
-    }
-    found = {ours: next((stated[name] for name in names if stated.get(name)), "") for ours, names in _FIELDS.items()}
-    return {name: value for name, value in found.items() if value}
-
-
-def _csv_rows(text: str, name: str) -> Iterator[Row]:
-    lines = list(io.StringIO(text, newline=""))
-    head = next(line for line in lines if line.strip())
-    delimiter = max(",;\t", key=head.count)
-    reader = csv.reader(lines, delimiter=delimiter, strict=True)
-    columns: list[str] | None = None
-    while True:
-        begins = reader.line_num + 1
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            # Nothing behind an open quote can be told apart any more.
-            msg = f"calendar {name}: line {begins} is no CSV ({error}); what is stored stays"
-            raise CalendarRejected(msg) from error
-        if not any(cell.strip() for cell in cells):
-            continue
-        if columns is None:
-            columns = _header(cells, name)
-            continue
-        payload = "".join(lines[begins - 1 : reader.line_num]).rstrip("\r\n")
-        if len(cells) > len(columns):
-            yield Row(begins, payload, {})  # the cells have lost their columns
-            continue
-        yield Row(begins, payload, _named(dict(zip(columns, cells, strict=False))))
-
-
-def _header(cells: list[str], name: str) -> list[str]:
-    known = _named(dict.fromkeys(cells, "x"))
-    if "title" not in known or not known.keys() & {"start", "date", "time"}:
-        msg = (
-            f"calendar {name}: the first line names the columns {', '.join(cells)[:200]!r}; a title (title, event, "
-            f"name) and a start (start, or date and time) are needed; what is stored stays"
-        )
-        raise CalendarRejected(msg)
-    return cells
-
-
-def _json_rows(text: str, name: str) -> Iterator[Row]:
-    try:
-        document = json.loads(text)
-    except ValueError as error:
-        msg = f"calendar {name} is no JSON: {error}; what is stored stays"
-        raise CalendarRejected(msg) from error
-    if isinstance(document, dict):
-        document = next((document[key] for key in ("events", "items", "data") if key in document), None)
-    if not isinstance(document, list):
-        msg = f"calendar {name} holds no list of events, and none under `events`; what is stored stays"
-        raise CalendarRejected(msg)
-    for number, entry in enumerate(document, start=1):
-        payload = json.dumps(entry, ensure_ascii=False)
-        yield Row(number, payload, _named(entry) if isinstance(entry, dict) else {})
+@cache
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones() - {"localtime", "Factory"})

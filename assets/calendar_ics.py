@@ -5,8 +5,9 @@ one that is moved or cancelled is revised alone. Its times recur on the wall clo
 wall-clock time that occurs twice is the first, one that never occurs is as far behind midnight as if the clock had not
 been moved. Times without a zone take the one that was configured, else the file's own `X-WR-TIMEZONE`.
 
-Severity is told by `X-SEVERITY` or `X-IMPACT`, a category that is a known word, or `PRIORITY` (1-4 high, 5 medium,
-6-9 low); the currency by `X-CURRENCY`. Left out: to-dos, and rules that repeat more often than daily.
+Of several versions of an event the one of the highest `SEQUENCE` counts. Severity is told by `X-SEVERITY` or
+`X-IMPACT`, a category that is a known word, or `PRIORITY` (1-4 high, 5 medium, 6-9 low); the currency by `X-CURRENCY`.
+Left out: to-dos, and rules that repeat more often than daily.
 
     file = read_ics(text, Dialect(at=now), name="fomc.ics")
 """
@@ -15,12 +16,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from datetime import MAXYEAR, UTC, date, datetime, time, timedelta, tzinfo
 from itertools import islice, takewhile
 from typing import Any, Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from dateutil.rrule import rruleset, rrulestr  # type: ignore[import-untyped]  # dateutil ships no types
 from icalendar import Calendar
@@ -30,20 +30,23 @@ from icalendar.prop import vDDDTypes, vRecur
 from assets.calendar_files import (
     SEVERITIES,
     CalendarFile,
-    CalendarRejected,
     Dialect,
     Refusal,
-    Row,
     RowRefused,
     keep_first,
     plain,
+    refusing,
+    zone_named,
 )
-from store.calendar import CalendarEvent, RefusedRow
+from assets.calendar_rows import CalendarRejected, Row
+from store.calendar import CalendarEvent
 
 # An event a day for fifty years.
 MOST_OCCURRENCES: Final = 20_000
+_CYCLE_YEARS: Final = 400
 _FREQUENCIES: Final = {"DAILY", "WEEKLY", "MONTHLY", "YEARLY"}
 _READ: Final = ("DTSTART", "DTEND", "DURATION", "RRULE", "RDATE", "EXDATE", "RECURRENCE-ID")
+_NUMBER: Final = re.compile(r"[0-9]{1,9}")
 _EVENT: Final = re.compile(r"^BEGIN:VEVENT\s*$.*?^END:VEVENT\s*$", re.MULTILINE | re.DOTALL | re.IGNORECASE)
 
 
@@ -51,12 +54,12 @@ def read_ics(text: str, dialect: Dialect, *, name: str) -> CalendarFile:
     """The events of an iCalendar file; `name` is what it is called in messages.
 
     Raises:
-        CalendarRejected: It is no iCalendar file, or its end is missing.
+        CalendarRejected: It is no iCalendar file, its end is missing, or it lists too many events.
     """
     try:
         calendar = Calendar.from_ical(text)
         found = [component for component in calendar.walk("VEVENT") if isinstance(component, Event)]
-    except (ValueError, KeyError, IndexError) as error:
+    except Exception as error:  # the parser is others', and what it raises is not documented
         msg = f"calendar {name} is no iCalendar file: {' '.join(str(error).split())[:200]}; what is stored stays"
         raise CalendarRejected(msg) from error
     blocks = list(_EVENT.finditer(text))
@@ -70,43 +73,38 @@ def read_ics(text: str, dialect: Dialect, *, name: str) -> CalendarFile:
     for block, component in zip(blocks, found, strict=True):
         line, seen = line + text.count("\n", seen, block.start()), block.start()
         row = Row(line, block.group().strip(), {})
-        with _refusing(file, row):
+        with refusing(file, row):
             read.append((row, _Event.of(component, dialect)))
-    keep_first(file, _occurrences(file, read, dialect))
+    keep_first(file, _occurrences(file, _latest(file, read), dialect), name=name)
     file.refused.sort(key=lambda refused: refused.line or 0)
     return file
 
 
-def _occurrences(
-    file: CalendarFile, read: Sequence[tuple[Row, _Event]], dialect: Dialect
-) -> list[tuple[Row, CalendarEvent]]:
-    """Every occurrence, the revised ones of a recurring event in the place of the original ones."""
-    revised = {(event.uid, event.recurs_at) for _, event in read if event.recurs_at is not None}
-    found: list[tuple[Row, CalendarEvent]] = []
-    for row, event in read:
-        with _refusing(file, row):
-            if event.cancelled:
-                continue
-            if not event.severity:
-                file.ignored += 1
-                continue
-            found += [
-                (row, one)
-                for original, one in event.written_out(dialect, until=dialect.at + dialect.horizon)
-                if event.recurs_at is not None or (event.uid, original) not in revised
-            ]
+def _latest(file: CalendarFile, read: Sequence[tuple[Row, _Event]]) -> list[tuple[Row, _Event]]:
+    """The events without the versions that a later one of the same event has replaced."""
+    last: dict[tuple[str, datetime | None], int] = {}
+    for _, event in read:
+        last[event.of_whom] = max(event.sequence, last.get(event.of_whom, 0))
+    found = [(row, event) for row, event in read if event.sequence == last[event.of_whom]]
+    file.repeated += len(read) - len(found)
     return found
 
 
-@contextmanager
-def _refusing(file: CalendarFile, row: Row) -> Iterator[None]:
-    """A row that cannot be an event is written down as refused, and the others go on."""
-    try:
-        yield
-    except RowRefused as refusal:
-        file.refused.append(RefusedRow(row.line, row.payload, str(refusal.args[0])))
-    except OverflowError:  # behind the year 9999
-        file.refused.append(RefusedRow(row.line, row.payload, Refusal.TIME.value))
+def _occurrences(
+    file: CalendarFile, read: Sequence[tuple[Row, _Event]], dialect: Dialect
+) -> Iterator[tuple[Row, CalendarEvent]]:
+    """Every occurrence, the revised ones of a recurring event in the place of the original ones."""
+    revised = {event.of_whom for _, event in read}
+    for row, event in read:
+        found: list[tuple[datetime | None, CalendarEvent]] = []
+        if event.severity or event.cancelled:
+            with refusing(file, row):
+                found = [] if event.cancelled else event.written_out(dialect, until=dialect.at + dialect.horizon)
+        else:
+            file.ignored += 1
+        for original, one in found:
+            if event.recurs_at is not None or original is None or (event.uid, original) not in revised:
+                yield row, one
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +121,7 @@ class _Event:
         also: Wall-clock starts beside the rule.
         never: Wall-clock starts that are left out.
         recurs_at: Of which original start it is the revision; None = of none.
+        sequence: Which version of it this is, from 0.
         cancelled: Whether it was called off.
         title: What it is called.
         currency: Whom it concerns.
@@ -138,10 +137,16 @@ class _Event:
     also: tuple[datetime, ...]
     never: frozenset[datetime]
     recurs_at: datetime | None
+    sequence: int
     cancelled: bool
     title: str
     currency: str
     severity: str
+
+    @property
+    def of_whom(self) -> tuple[str, datetime | None]:
+        """What its versions have in common."""
+        return self.uid, self.recurs_at
 
     @classmethod
     def of(cls, component: Event, dialect: Dialect) -> _Event:
@@ -157,8 +162,8 @@ class _Event:
             raise RowRefused(Refusal.TIME)
         if None in broken:
             raise RowRefused(Refusal.SHAPE)
-        title = plain(str(component.get("SUMMARY", "")))
-        uid = str(component.get("UID", "")).strip()
+        title = plain(_text(component, "SUMMARY"))
+        uid = _text(component, "UID")
         if not title:
             raise RowRefused(Refusal.NO_TITLE)
         if "DTSTART" not in component:
@@ -179,9 +184,10 @@ class _Event:
             also=tuple(_wall(begins, zone) for begins, _ in component.rdates),
             never=frozenset(_wall(one, zone) for one in component.exdates),
             recurs_at=_instant(_wall(_one(component, "RECURRENCE-ID"), zone), zone) if revises else None,
-            cancelled=str(component.get("STATUS", "")).upper() == "CANCELLED",
+            sequence=_number(component, "SEQUENCE", refusal=Refusal.SHAPE),
+            cancelled=_text(component, "STATUS").upper() == "CANCELLED",
             title=title,
-            currency=dialect.currency_of(str(component.get("X-CURRENCY", "")).strip()),
+            currency=dialect.currency_of(_text(component, "X-CURRENCY")),
             severity=dialect.severity_of(_severity(component, dialect)) or "",
         )
 
@@ -219,26 +225,62 @@ class _Event:
         for one in self.never:
             starts.exdate(one)
         if self.rule is not None:
-            starts.rrule(rrulestr(_bounded(self.rule, self.zone, last), dtstart=self.start))
+            starts.rrule(_followed(self.rule, self.start, self.zone, last))
         found = list(islice(takewhile(lambda start: start < last, starts), MOST_OCCURRENCES + 1))
         if len(found) > MOST_OCCURRENCES:
             raise RowRefused(Refusal.RECURRENCE)
         return found
 
 
-def _bounded(rule: vRecur, zone: tzinfo, last: datetime) -> str:
-    """The rule as text on the wall clock, with an end: one that can never be met would be followed to the year 9999.
+def _followed(rule: vRecur, start: datetime, zone: tzinfo, last: datetime) -> Iterator[datetime]:
+    """The wall-clock starts of a rule before `last`, and at most one behind it.
+
+    One that can never be met is searched for up to the year 9999, whatever its end or count. The calendar repeats every
+    400 years to the weekday, so the search is moved as close to that year as it goes.
 
     Raises:
-        RowRefused: It repeats more often than daily.
+        RowRefused: It repeats more often than daily, no whole number of times, or cannot be read.
     """
-    if not _FREQUENCIES.issuperset(map(str, rule.get("FREQ", ["?"]))):
+    counts = rule.get("COUNT", [])
+    # Easter is no part of RFC 5545, and does not repeat with the calendar.
+    if (
+        not _FREQUENCIES.issuperset(map(str, rule.get("FREQ", ["?"])))
+        or any(number < 1 for number in (*counts, *rule.get("INTERVAL", [])))
+        or "BYEASTER" in rule
+    ):
         raise RowRefused(Refusal.RECURRENCE)
+    if start >= last:
+        return iter(())
+    ahead = _CYCLE_YEARS * ((MAXYEAR - last.year) // _CYCLE_YEARS)
+    ends = min([last, *(_wall(one, zone, at_end=True) for one in rule.get("UNTIL", []))])
     wall = vRecur(rule)
-    if "COUNT" not in rule:  # a rule has one of the two
-        stated = [_wall(one, zone, at_end=True) for one in rule.get("UNTIL", [])]
-        wall["UNTIL"] = [min([last, *stated])]
-    return str(wall.to_ical(), "utf-8")  # type: ignore[no-untyped-call]  # icalendar gives it no types
+    wall.pop("COUNT", None)  # of the two only one may be stated, and without an end it would go on to the year 9999
+    wall["UNTIL"] = [_moved(ends, ahead)]
+    text = str(wall.to_ical(), "utf-8")  # type: ignore[no-untyped-call]  # icalendar gives it no types
+    try:
+        found = rrulestr(text, dtstart=_moved(start, ahead))
+    except (ValueError, TypeError) as error:
+        raise RowRefused(Refusal.RECURRENCE) from error
+    return islice((_moved(one, -ahead) for one in found), min(counts, default=None))
+
+
+def _moved(wall: datetime, years: int) -> datetime:
+    return wall.replace(year=wall.year + years)
+
+
+def _text(component: Event, name: str) -> str:
+    value = component.get(name, "")
+    if isinstance(value, list):  # the property stands twice
+        raise RowRefused(Refusal.SHAPE)
+    return str(value).strip()
+
+
+def _number(component: Event, name: str, *, refusal: Refusal) -> int:
+    # A whole number; 0 where the property is absent.
+    text = _text(component, name) or "0"
+    if not _NUMBER.fullmatch(text):
+        raise RowRefused(refusal)
+    return int(text)
 
 
 def _one(component: Event, name: str) -> date:
@@ -274,7 +316,8 @@ def _length(component: Event, stated: date, start: datetime, zone: tzinfo) -> ti
 
 def _zone_of(component: Event, stated: date, configured: tzinfo | None) -> tzinfo:
     if isinstance(stated, datetime) and stated.tzinfo is not None:
-        return stated.tzinfo
+        # One that the file itself defines has no key.
+        return zone_named(stated.tzinfo.key) if isinstance(stated.tzinfo, ZoneInfo) else stated.tzinfo
     if "TZID" in _property(component, "DTSTART").params:
         raise RowRefused(Refusal.ZONE)
     if configured is None:
@@ -284,8 +327,8 @@ def _zone_of(component: Event, stated: date, configured: tzinfo | None) -> tzinf
 
 def _stated_zone(calendar: Any) -> ZoneInfo | None:  # noqa: ANN401 - icalendar's own class of calendars
     try:
-        return ZoneInfo(str(calendar["X-WR-TIMEZONE"]))
-    except (KeyError, ValueError, OSError, ZoneInfoNotFoundError):
+        return zone_named(str(calendar["X-WR-TIMEZONE"]))
+    except (KeyError, RowRefused):
         return None
 
 
@@ -303,12 +346,12 @@ def _instant(wall: datetime, zone: tzinfo) -> datetime:
 def _severity(component: Event, dialect: Dialect) -> str:
     for name in ("X-SEVERITY", "X-IMPACT"):
         if name in component:
-            return str(component[name]).strip()
+            return _text(component, name)
     known = {**SEVERITIES, **dialect.severities}
     for category in map(str, component.categories):
         if category.strip().lower() in known:
             return category.strip()
-    priority = component.get("PRIORITY")
-    if priority is None or not 1 <= int(priority) <= 9:
+    priority = _number(component, "PRIORITY", refusal=Refusal.SEVERITY)
+    if not 1 <= priority <= 9:
         return ""
-    return "high" if int(priority) < 5 else "medium" if int(priority) == 5 else "low"
+    return "high" if priority < 5 else "medium" if priority == 5 else "low"

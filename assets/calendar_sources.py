@@ -20,7 +20,8 @@ import dagster as dg
 import httpx
 from pydantic import Field
 
-from assets.calendar_files import Dialect, Form
+from assets.calendar_files import Dialect
+from assets.calendar_rows import Form
 from contracts import Rejected, Retryable
 
 MOST_BYTES: Final = 16 * 2**20

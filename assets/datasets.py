@@ -5,7 +5,12 @@ Everything of one export is read from one snapshot of the database. Candles, fun
 from exactly the stored candles; zones and inversions are in the state they had at the last exported bar, so that no row
 knows more than the window; signals are the engine's own, for a plug-in bot is no part of a dataset's id.
 
-The folder appears as a whole or not at all. The same export again finds its files and writes none.
+Files hold what the dataset's id is made from, and nothing of when or by which way it came in. The id does not tell
+which tables were written: the files that two exports of one id both have are equal, byte by byte.
+
+A new folder appears as a whole or not at all. The same export again finds its files and writes none; one of the same
+dataset with other tables takes the place of the files that the folder's manifest lists. What it does not list is
+somebody's, and stays.
 
     done = export_dataset(conn, Export(keys, start, end, tables=("indicators",)), folder, at=now)
     done.dataset_id
@@ -16,7 +21,7 @@ from __future__ import annotations
 import json
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,7 +43,7 @@ from store.candle_reads import candle_pieces
 from store.catalog import rules_at
 from store.connections import one_snapshot
 from store.datasets import EnginePart, Manifest, Part, SeriesPart, manifest_of, read_dataset, record_dataset
-from store.funding import STORED_FUNDING_SCHEMA, read_funding
+from store.funding import FUNDING_SCHEMA, read_funding
 from store.zones import inversions_as_of, zones_as_of
 
 MANIFEST: Final = "manifest.json"
@@ -127,6 +132,7 @@ def export_dataset(conn: psycopg.Connection, export: Export, folder: Path, *, at
                 )
                 raise FolderUnusable(msg)
             written = held is None or not _holds(folder, held, stated)
+            files: dict[str, dict[str, Any]] = {}
             if written:
                 partial.mkdir(parents=True)
                 files = {
@@ -137,11 +143,15 @@ def export_dataset(conn: psycopg.Connection, export: Export, folder: Path, *, at
         known = read_dataset(conn, manifest.dataset_id) is not None
         record_dataset(conn, manifest, at=at)
         if written:
-            if held is not None:
-                shutil.rmtree(folder)
-            partial.rename(folder)  # also onto an empty folder
+            if held is None:
+                partial.rename(folder)  # also onto an empty folder
+            else:
+                _replace(folder, partial, old=held["files"], new=files)
     except OSError as error:
-        msg = f"export into {folder}: {error.strerror or error} ({error.filename or folder}); nothing was left there"
+        msg = (
+            f"export into {folder}: {error.strerror or error} ({error.filename or folder}); once that is mended, the "
+            f"same export again writes it whole"
+        )
         raise FolderUnusable(msg) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -185,12 +195,39 @@ def _held(folder: Path) -> dict[str, Any] | None:
         if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
             return None
         held = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        if isinstance(held, dict) and isinstance(held.get("dataset_id"), str) and isinstance(held.get("files"), dict):
+        if (
+            isinstance(held, dict)
+            and isinstance(held.get("dataset_id"), str)
+            and isinstance(held.get("files"), dict)
+            and not any(Path(name).is_absolute() or ".." in Path(name).parts for name in held["files"])
+        ):
             return held
     except (OSError, ValueError):
         pass
     msg = f"{folder} is no folder of an exported dataset: name one that is not there yet, or is empty"
     raise FolderUnusable(msg)
+
+
+def _replace(folder: Path, partial: Path, *, old: Collection[str], new: Collection[str]) -> None:
+    """Put the files of `partial` in the place of those that the folder's manifest lists; nothing else is touched.
+
+    The manifest comes when its files are there: an export that breaks off before leaves one that they contradict, and
+    the next one writes them again.
+
+    Raises:
+        FolderUnusable: A file that the manifest does not list stands where one would be written.
+    """
+    foreign = [name for name in new if name not in old and (folder / name).exists()]
+    if foreign:
+        msg = f"{folder / foreign[0]} is no file of the exported dataset: move it, or name another folder"
+        raise FolderUnusable(msg)
+    for name in [*new, MANIFEST]:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (partial / name).replace(folder / name)
+    for name in set(old) - set(new):
+        (folder / name).unlink(missing_ok=True)
+        if (folder / name).parent != folder and not any((folder / name).parent.iterdir()):
+            (folder / name).parent.rmdir()
 
 
 def _stated(manifest: Manifest, export: Export) -> dict[str, Any]:
@@ -229,7 +266,7 @@ def _write(
     first = min(part.first for part in manifest.series.values())
     instruments = sorted({key.instrument for key in manifest.series})
     for instrument in (one for one in instruments if one in manifest.funding):
-        rates = read_funding(conn, instrument, first, export.end).select(*STORED_FUNDING_SCHEMA)
+        rates = read_funding(conn, instrument, first, export.end).select(*FUNDING_SCHEMA, "interval_hours")
         named = _with_instrument(exact(rates, ("rate", "mark_price")), instrument)
         yield _file(folder, f"funding_rates/{_name(instrument)}", [named])
     if "rules" in export.parts:

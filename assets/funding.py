@@ -1,8 +1,8 @@
 """The asset `funding_rates`: what perpetuals settled, month by month from the archive, the rest by REST.
 
 A month's archive file is read once it is published and looked at again by its ETag whenever the month is run; REST is
-asked for months whose file is new or not there yet, in one question a run, because it alone states the mark price and
-which settlement was special. Where the two disagree about a rate the archive stands and both are kept
+asked for months whose file is new, changed or not there yet, in one question a run, because it alone states the mark
+price and which settlement was special. Where the two disagree about a rate the archive stands and both are kept
 (`store.funding`). Spot settles no funding: its partitions stay empty and say so.
 
     report = await load_funding(conn, task, archive, rest, now=now, at=at)
@@ -68,7 +68,8 @@ class FundingReport:
         quarantined: Rows that were refused.
         files: Archive files read.
         verified: Archive files that were still the ones read before.
-        rejected: Archive files that contradict themselves; their months were left as they were.
+        rejected: Archive files that contradict themselves; nothing of them was stored, their months have what REST
+            says.
     """
 
     counts: FundingCounts = field(default_factory=FundingCounts)
@@ -86,7 +87,7 @@ class FundingReport:
 class _Fetched:
     files: list[FundingFile] = field(default_factory=list)
     verified: list[ledger.ArchiveFileRecord] = field(default_factory=list)
-    answers: list[FundingAnswer] = field(default_factory=list)
+    answers: list[tuple[Month, FundingAnswer]] = field(default_factory=list)
     rejected: list[DataRejected] = field(default_factory=list)
 
 
@@ -157,7 +158,7 @@ async def load_funding(
     with translated("write funding", key=task.instrument), conn.transaction():
         for record in fetched.verified:
             ledger.record_archive_file(conn, _seen_again(record, at))
-        special = _special_times(fetched.answers)
+        special = _special_times([answer for _, answer in fetched.answers])
         for file in fetched.files:
             rates = _with_kinds(file.parsed.rates, special)
             report.add(merge_funding(conn, task.instrument, rates, source="archive", at=at))
@@ -165,18 +166,18 @@ async def load_funding(
             ledger.record_archive_file(
                 conn, ledger.ArchiveFileRecord(file.url, file.etag, file.sha256, rates.height, at)
             )
-        for answer in fetched.answers:
+        for first, answer in fetched.answers:
             report.add(merge_funding(conn, task.instrument, answer.rows, source="rest", at=at))
-            report.quarantined += _quarantine(
-                conn, task, answer.quarantined, origin=f"{task.instrument.venue} fundingRate", at=at
-            )
+            # The month, as a file's address ends with it, places a row whose time cannot be read.
+            origin = f"{task.instrument.venue} fundingRate {first}"
+            report.quarantined += _quarantine(conn, task, answer.quarantined, origin=origin, at=at)
     return report
 
 
 async def _fetch(
     conn: psycopg.Connection, task: Task, archive: FundingArchive, rest: FundingRest, *, now: datetime
 ) -> _Fetched:
-    """What the archive has of the months, and what REST says of those whose file was not read before."""
+    """What the archive has of the months, and what REST says of those whose file as it is now was not read before."""
     fetched = _Fetched()
     unread: list[Month] = []
     for month in task.months:
@@ -184,11 +185,10 @@ async def _fetch(
             continue
         url = archive.url(FundingName.of_month(task.instrument, month.start.date()))
         known = ledger.archive_files(conn, [url]).get(url)
-        if known is None:
-            unread.append(month)
-        elif await archive.unchanged(KnownFile(known.url, known.etag, known.sha256)):
+        if known is not None and await archive.unchanged(KnownFile(known.url, known.etag, known.sha256)):
             fetched.verified.append(known)
             continue
+        unread.append(month)
         if month.end > now:
             continue
         try:
@@ -199,7 +199,8 @@ async def _fetch(
         if file is not None:
             fetched.files.append(file)
     for first, last in _stretches(unread):
-        fetched.answers.append(await rest.funding_rates(task.instrument, first.start, min(last.end, now)))
+        answer = await rest.funding_rates(task.instrument, first.start, min(last.end, now))
+        fetched.answers.append((first, answer))
     return fetched
 
 

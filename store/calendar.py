@@ -109,6 +109,19 @@ class CalendarCounts:
 _Content = tuple[datetime, datetime, str, str, str]
 
 
+def coming_by_source(conn: psycopg.Connection, at: datetime) -> dict[str, int]:
+    """How many events of each source stand and begin later than `at`: what `replace_source` could withdraw."""
+    with translated("read the calendar's sources"):
+        rows = conn.execute(
+            """
+            SELECT source, count(*) FROM market.calendar_events WHERE superseded_at IS NULL AND ts_start > %s
+            GROUP BY source ORDER BY source
+            """,
+            [at],
+        ).fetchall()
+    return dict(rows)
+
+
 def event_id(source: str, uid: str) -> str:
     """The id of an event in all its versions: the first 24 hex characters of sha256 over `source|uid`."""
     return hashlib.sha256(f"{source}|{uid}".encode()).hexdigest()[:24]

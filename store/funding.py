@@ -5,8 +5,12 @@ The mark price is stated by REST alone: the last one stated stands, whoever gave
 where none was replaces nothing. A replaced version moves to `funding_revisions` by a trigger, in the transaction that
 replaces it; an arrival whose rate loses is filed there once. No stated value disappears.
 
+The archive does not state what kind a settlement is, REST does. Where one settlement stands at an instant and one
+arrives for it, they are the same one: from the archive it takes the kind that stands, from REST it gives it another.
+Only where a source lists a Regular and a Special one together do two stand at one instant.
+
 `interval_hours` is what was realised: hours since the Regular settlement before, of the same instrument. It is computed
-again for the span of a merge that added settlements, up to the next Regular one behind it, and never compared.
+again for the span of a merge that added settlements or renamed one, up to the next Regular one, and never compared.
 
     counts = merge_funding(conn, instrument, frame, source="archive", at=now)
 """
@@ -55,17 +59,23 @@ CREATE TEMPORARY TABLE IF NOT EXISTS stage_funding (
 """
 
 # Every arrival beside the row that stands, both as they were before this statement: what is judged is what is counted.
-# `better` = its rate may take the place of the stored one; `other` = it differs from it.
+# `better` = its rate may take the place of the stored one; `other` = it differs from it; `renamed` = REST calls what
+# stands another kind, which the trigger does not file.
 _MERGE: Final = """
-WITH judged AS MATERIALIZED (
-    SELECT a.*, f.funding_time IS NULL AS absent, f.rate <> a.rate AS other,
+WITH arriving AS (
+    SELECT *, count(*) OVER (PARTITION BY funding_time) AS at_once FROM stage_funding
+), standing AS (
+    SELECT *, count(*) OVER (PARTITION BY funding_time) AS at_once FROM market.funding_rates
+    WHERE venue = %(venue)s AND symbol = %(symbol)s AND funding_time BETWEEN %(first)s AND %(last)s
+), judged AS MATERIALIZED (
+    SELECT a.funding_time, a.rate, a.mark_price, a.rate_type, f.rate_type AS stands,
+           f.funding_time IS NULL AS absent, f.rate <> a.rate AS other,
            f.source = ANY(%(replaces)s) AS better,
+           %(source)s = 'rest' AND a.rate_type <> f.rate_type AS renamed,
            a.mark_price IS NOT NULL AND f.mark_price IS NULL AS marked,
            a.mark_price <> f.mark_price AS remarked
-    FROM stage_funding a
-    LEFT JOIN market.funding_rates f
-        ON f.venue = %(venue)s AND f.symbol = %(symbol)s AND f.funding_time = a.funding_time
-       AND f.rate_type = a.rate_type
+    FROM arriving a LEFT JOIN standing f
+        ON f.funding_time = a.funding_time AND (f.rate_type = a.rate_type OR a.at_once = 1 AND f.at_once = 1)
 ), inserted AS (
     INSERT INTO market.funding_rates (venue, symbol, funding_time, rate, mark_price, rate_type, source, ingested_at)
     SELECT %(venue)s, %(symbol)s, funding_time, rate, mark_price, rate_type, %(source)s, %(at)s
@@ -75,22 +85,32 @@ WITH judged AS MATERIALIZED (
         rate = CASE WHEN j.other AND j.better THEN j.rate ELSE f.rate END,
         source = CASE WHEN j.other AND j.better THEN %(source)s ELSE f.source END,
         mark_price = coalesce(j.mark_price, f.mark_price),
-        ingested_at = CASE WHEN j.other AND j.better OR j.remarked THEN %(at)s ELSE f.ingested_at END
+        rate_type = CASE WHEN j.renamed THEN j.rate_type ELSE f.rate_type END,
+        ingested_at = CASE WHEN j.other AND j.better OR j.remarked OR j.renamed THEN %(at)s ELSE f.ingested_at END
     FROM judged j
     WHERE f.venue = %(venue)s AND f.symbol = %(symbol)s AND f.funding_time = j.funding_time
-      AND f.rate_type = j.rate_type AND NOT j.absent AND (j.other AND j.better OR j.marked OR j.remarked)
+      AND f.rate_type = j.stands AND (j.other AND j.better OR j.marked OR j.remarked OR j.renamed)
 ), filed AS (
     INSERT INTO market.funding_revisions
         (venue, symbol, funding_time, rate, mark_price, rate_type, source, lost, seen_at)
-    SELECT %(venue)s, %(symbol)s, funding_time, rate, mark_price, rate_type, %(source)s, true, %(at)s
+    SELECT %(venue)s, %(symbol)s, funding_time, rate, mark_price, CASE WHEN renamed THEN rate_type ELSE stands END,
+           %(source)s, true, %(at)s
     FROM judged WHERE other AND NOT better
     ON CONFLICT DO NOTHING
+), filed_kind AS (
+    INSERT INTO market.funding_revisions
+    SELECT f.venue, f.symbol, f.funding_time, f.rate, f.mark_price, f.interval_hours, f.rate_type, f.source, false,
+           f.ingested_at, %(at)s
+    FROM judged j JOIN standing f ON f.funding_time = j.funding_time AND f.rate_type = j.stands
+    WHERE j.renamed AND NOT (j.other AND j.better) AND NOT coalesce(j.remarked, false)
 )
 SELECT count(*) FILTER (WHERE absent),
-       count(*) FILTER (WHERE other AND better OR NOT other AND remarked),
-       count(*) FILTER (WHERE NOT absent AND NOT other AND NOT coalesce(remarked, false) AND NOT marked),
+       count(*) FILTER (WHERE other AND better OR NOT other AND (remarked OR renamed)),
+       count(*) FILTER (WHERE NOT absent AND NOT other AND NOT coalesce(remarked, false) AND NOT marked
+                          AND NOT renamed),
        count(*) FILTER (WHERE other AND NOT better),
-       count(*) FILTER (WHERE NOT absent AND NOT other AND marked)
+       count(*) FILTER (WHERE NOT absent AND NOT other AND marked AND NOT renamed),
+       count(*) FILTER (WHERE renamed)
 FROM judged
 """
 
@@ -136,7 +156,7 @@ class FundingCounts:
 
     Attributes:
         inserted: New in the table.
-        revised: Replaced a stored rate or mark price; the version before was filed.
+        revised: Replaced a stored rate, mark price or kind; the version before was filed.
         unchanged: The stored version says the same already.
         lost: The rate differs from that of a better source, which stays; filed once however often they come. A mark
             price that came with it is taken all the same.
@@ -199,8 +219,9 @@ def merge_funding(
         conn.execute(_PLAN)
         copy_text(conn, _STAGE, frame)
         row = conn.execute(_MERGE, params, prepare=False).fetchone()
-        counts = FundingCounts() if row is None else FundingCounts(*map(int, row))
-        if counts.inserted:
+        *counted, renamed = (0,) * 6 if row is None else map(int, row)
+        counts = FundingCounts(*counted)
+        if counts.inserted or renamed:
             conn.execute(_INTERVALS, params, prepare=False)
         conn.execute("TRUNCATE stage_funding")  # the caller's transaction may merge again
     return counts

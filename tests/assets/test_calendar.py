@@ -5,8 +5,8 @@ import dagster as dg
 import psycopg
 import pytest
 
-from assets.calendar import OVERLAP_CHECK, REFUSED_CHECK, calendar_events, load_calendars
-from assets.calendar_files import CalendarRejected
+from assets.calendar import OVERLAP_CHECK, REFUSED_CHECK, calendar_events, load_calendars, withdraw_removed
+from assets.calendar_rows import CalendarRejected
 from assets.calendar_sources import Calendars, Source, SourceRefused
 from assets.resources import Postgres
 from contracts.errors import TidemarkError
@@ -102,6 +102,56 @@ def test_a_file_of_which_no_row_can_be_read_fails_and_keeps_the_rows(conn: psyco
     assert [row[3] for row in refused(conn)] == ["time_without_zone"]
 
 
+def test_a_bad_row_stops_neither_its_calendar_nor_the_ones_behind_it(conn: psycopg.Connection, tmp_path: Path) -> None:
+    good = '{"title": "ok", "start": "2026-02-01T00:00Z"}'
+    head, begun = "BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:x\n", "BEGIN:VEVENT\nSUMMARY:a\nDTSTART:20260201T000000Z\n"
+    contents = {
+        "a.json": '["' + r"\ud83d" + '", {"title": "x\\u0000", "start": "2026-02-01T00:00Z"}, ' + good + "]",
+        "b.json": "[" * 200_000,
+        "c.ics": f"{head}{begun}UID:1\nPRIORITY:high\nEND:VEVENT\n{begun}UID:2\nEND:VEVENT\nEND:VCALENDAR\n",
+        "d.csv": HEAD + FOMC,
+    }
+    for name, content in contents.items():
+        (tmp_path / name).write_text(content)
+    counts, [failure] = load(conn, *(tmp_path / name for name in contents))
+    assert "nested deeper" in str(failure)
+    assert counts == [CalendarCounts(added=1)] * 3
+    assert [row[3] for row in refused(conn)] == ["row_unreadable", "characters_unstorable", "severity_unknown"]
+    payload = refused(conn)[0][2]
+    assert isinstance(payload, str)
+    assert payload == r'"\ud83d"'
+
+
+def test_a_calendar_that_lists_nothing_any_more_fails_and_withdraws_nothing(
+    conn: psycopg.Connection, file: Path
+) -> None:
+    file.write_text(HEAD + FOMC)
+    load(conn, file)
+    file.write_text(HEAD)
+    counts, [failure] = load(conn, file, at=T0 + timedelta(days=1))
+    assert counts == []
+    assert "fed.csv lists no event any more, 1 that it listed are still to come" in str(failure)
+    assert titles(conn, FAR) == [("FOMC", "01-28T19:00")]
+    # Once nothing is to come any more, an empty calendar is one.
+    assert load(conn, file, at=T0 + timedelta(days=40)) == ([CalendarCounts()], [])
+
+
+def test_what_is_to_come_of_a_source_that_was_removed_is_withdrawn_and_what_has_begun_stays(
+    conn: psycopg.Connection, file: Path
+) -> None:
+    file.write_text(HEAD + FOMC + CPI)
+    load(conn, file)
+    later = T0 + timedelta(days=35)  # between the two
+    said: list[str] = []
+    kept = Calendars(sources=[Source(name="fed", path=str(file))])
+    assert withdraw_removed(conn, kept, at=later, say=said.append) == {}
+    assert withdraw_removed(conn, Calendars(), at=later, say=said.append) == {"fed": 1}
+    assert said == ["calendar fed is no longer configured: 1 of its events were still to come and are withdrawn"]
+    assert titles(conn, later - timedelta(seconds=1)) == [("FOMC", "01-28T19:00"), ("CPI", "02-11T13:30")]
+    assert titles(conn, later) == [("FOMC", "01-28T19:00")]
+    assert withdraw_removed(conn, Calendars(), at=later + timedelta(days=1), say=said.append) == {}
+
+
 def materialize(database: Database, *sources: Source) -> dg.ExecuteInProcessResult:
     return dg.materialize(
         [calendar_events],
@@ -141,6 +191,13 @@ def test_the_asset_fails_by_name_where_a_source_cannot_be_read_and_loads_the_oth
     assert not result.success
     assert "calendar lost: " in failure_of(result)
     assert titles(conn, FAR) == [("FOMC", "01-28T19:00")]
+
+
+def test_the_asset_says_which_sources_were_removed(database: Database, file: Path) -> None:
+    file.write_text(HEAD + "1,FOMC,2099-01-28T19:00Z,,High,USD\n")
+    materialize(database, Source(name="fed", path=str(file)))
+    [event] = materialize(database).asset_materializations_for_node("calendar_events")
+    assert "| fed (no longer configured) | 0 | 0 | 0 | 1 | 0 | 0 | 0 |" in str(event.metadata["sources"].value)
 
 
 def test_without_a_source_the_asset_says_what_to_set(database: Database) -> None:

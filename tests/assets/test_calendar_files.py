@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assets.calendar_files import CalendarFile, CalendarRejected, Dialect, Form, Refusal, read_calendar
+from assets.calendar_files import (
+    MOST_EVENTS,
+    CalendarFile,
+    Dialect,
+    Refusal,
+    RowRefused,
+    read_calendar,
+    refusing,
+)
+from assets.calendar_rows import CalendarRejected, Form, Row
 from store.calendar import CalendarEvent
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -192,6 +201,58 @@ def test_json_is_a_list_of_events_or_holds_one() -> None:
 
 
 @pytest.mark.parametrize(
+    ("entry", "reason"),
+    [
+        (r'{"title": "bad \ud83d", "start": "2026-02-01T00:00Z"}', Refusal.CHARACTERS),
+        (r'{"title": "bad \u0000", "start": "2026-02-01T00:00Z"}', Refusal.CHARACTERS),
+        (r'{"uid": "\ud83d", "title": "x", "start": "2026-02-01T00:00Z"}', Refusal.CHARACTERS),
+        (r'{"title": "x", "impact": "\ud83d", "start": "2026-02-01T00:00Z"}', Refusal.SEVERITY),
+        (r'{"title": "x", "timezone": "\u0000", "start": "2026-02-01T00:00"}', Refusal.ZONE),
+        (r'{"title": "", "note": "\ud83d", "start": "2026-02-01T00:00Z"}', Refusal.NO_TITLE),
+    ],
+)
+def test_characters_that_cannot_be_stored_refuse_their_row_and_are_escaped_in_what_is_kept(
+    entry: str, reason: Refusal
+) -> None:
+    file = read(f'[{entry}, {{"title": "good", "start": "2026-02-01T00:00Z"}}]', form="json")
+    assert refusals(file) == [(1, reason)]
+    payload = file.refused[0].payload.encode().decode()
+    assert "\x00" not in payload
+    assert r"\ud83d" in payload or r"\u0000" in payload
+    assert [event.title for event in file.events] == ["good"]
+
+
+def test_what_a_parser_raises_that_nobody_foresaw_refuses_the_row_and_becomes_its_reason() -> None:
+    file = CalendarFile()
+    for line, error in enumerate((ZeroDivisionError("by \ud83d"), RowRefused(Refusal.TIME)), start=1):
+        with refusing(file, Row(line, "row", {})):
+            raise error
+    assert refusals(file) == [(1, r"row_unreadable (ZeroDivisionError: by \ud83d)"), (2, Refusal.TIME)]
+
+
+def test_a_whole_number_of_json_is_a_severity_however_it_is_written() -> None:
+    entries = [
+        {"title": "a", "impact": impact, "start": "2026-02-01T00:00Z", "uid": n}
+        for n, impact in enumerate((3, 3.0, 2.5))
+    ]
+    file = read(json.dumps(entries), form="json")
+    assert [event.severity for event in file.events] == ["HIGH", "HIGH"]
+    assert refusals(file) == [(3, Refusal.SEVERITY)]
+
+
+@pytest.mark.parametrize("zone", ["localtime", "posixrules", "Factory", "right/UTC", "../UTC"])
+def test_a_zone_that_is_none_of_a_place_is_refused(zone: str) -> None:
+    assert refusals(read(f"title,start,tz\na,2026-02-01,{zone}\n")) == [(2, Refusal.ZONE)]
+
+
+def test_a_list_of_more_events_than_anybody_has_is_rejected_as_a_whole() -> None:
+    rows = [f"{number},a,2026-02-01T00:00Z" for number in range(MOST_EVENTS + 1)]
+    with pytest.raises(CalendarRejected, match=r"lists more than 50,000 events.*what is stored stays"):
+        read("\n".join(["uid,title,start", *rows]))
+    assert len(read("\n".join(["uid,title,start", *rows[1:]])).events) == MOST_EVENTS
+
+
+@pytest.mark.parametrize(
     ("content", "form", "told"),
     [
         (b"", "auto", "is empty"),
@@ -203,6 +264,7 @@ def test_json_is_a_list_of_events_or_holds_one() -> None:
         (b'title,start\n"open,2026-01-15\n', "csv", "line 2 is no CSV"),
         (b"{", "json", "is no JSON"),
         (b'{"a": 1}', "json", "holds no list"),
+        (b"[" * 200_000, "auto", "nested deeper than any calendar"),
         (b"BEGIN:VCALENDAR\nBEGIN:VEVENT\n", "auto", "no iCalendar file"),
     ],
 )

@@ -1,10 +1,13 @@
+import sys
 from datetime import UTC, datetime, timedelta
+from types import FrameType
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from assets.calendar_files import CalendarFile, CalendarRejected, Dialect, Refusal, read_calendar
+from assets.calendar_files import MOST_EVENTS, CalendarFile, Dialect, Refusal, read_calendar
 from assets.calendar_ics import MOST_OCCURRENCES
+from assets.calendar_rows import CalendarRejected
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 NEW_YORK = "DTSTART;TZID=America/New_York:20260304T140000"
@@ -171,9 +174,86 @@ def test_one_event_that_cannot_be_read_stops_no_other() -> None:
     assert [(one.uid, one.currency) for one in file.events] == [("good", "EUR")]
 
 
-def test_a_rule_that_can_never_be_met_or_never_ends_is_answered_at_once() -> None:
-    never = event(NEW_YORK, "RRULE:FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30")
-    assert starts(read(never)) == ["03-04T19:00"]
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("PRIORITY:high", Refusal.SEVERITY),
+        ("PRIORITY:1\nPRIORITY:2", Refusal.SHAPE),
+        ("SUMMARY:twice", Refusal.SHAPE),
+        ("X-CURRENCY:USD\nX-CURRENCY:EUR", Refusal.SHAPE),
+        ("SEQUENCE:first", Refusal.SHAPE),
+        *(
+            (f"RRULE:FREQ=DAILY;{part}", Refusal.RECURRENCE)
+            for part in ("BYHOUR=25", "BYMINUTE=99", "BYSETPOS=0", "BYEASTER=1", "INTERVAL=0", "COUNT=-1")
+        ),
+        ("DTSTART;TZID=localtime:20260304T140000", Refusal.ZONE),
+    ],
+)
+def test_a_property_that_breaks_a_parser_refuses_its_event_and_stops_no_other(line: str, reason: Refusal) -> None:
+    own = [line] if line.startswith("DTSTART") else [NEW_YORK, line]
+    file = read(event(*own), event(NEW_YORK, uid="good"))
+    assert refusals(file) == [(4, reason)]
+    assert [one.uid for one in file.events] == ["good"]
+
+
+def test_of_several_versions_of_an_event_the_latest_counts_wherever_it_stands() -> None:
+    moment = "DTSTART:202603%02dT120000Z"
+    file = read(
+        event(moment % 2, "SEQUENCE:2"),
+        event(moment % 1),
+        event(moment % 3, "SEQUENCE:10", uid="2"),
+        event(moment % 4, "SEQUENCE:9", uid="2"),
+        event(moment % 5, uid="3"),
+        event(moment % 5, "SEQUENCE:1", "STATUS:CANCELLED", uid="3"),
+        event(moment % 6, uid="4", title="a"),
+        event(moment % 6, uid="4", title="b"),
+    )
+    assert [(one.uid, one.title, one.ts_start.day) for one in file.events] == [
+        ("1", "FOMC", 2),
+        ("2", "FOMC", 3),
+        ("4", "a", 6),
+    ]
+    assert (file.repeated, [reason for _, reason in refusals(file)]) == (3, [Refusal.CONFLICT])
+
+
+def test_a_rule_is_followed_over_a_leap_day_and_by_the_day_of_the_week() -> None:
+    leap = event("DTSTART:20240229T120000Z", "RRULE:FREQ=YEARLY;COUNT=2")
+    friday = event("DTSTART:20260102T120000Z", "RRULE:FREQ=MONTHLY;BYDAY=1FR;COUNT=4", uid="2")
+    far = Dialect(at=NOW, horizon=timedelta(days=1000))
+    found = read(leap, friday, dialect=far).events
+    # 2024-02-29 and 2028-02-29; the first Fridays of 2026.
+    assert [f"{one.ts_start:%Y-%m-%d}" for one in found if one.uid[0] == "1"] == ["2024-02-29", "2028-02-29"]
+    assert [f"{one.ts_start:%m-%d}" for one in found if one.uid[0] == "2"] == ["01-02", "02-06", "03-06", "04-03"]
+
+
+def test_a_calendar_of_more_events_than_anybody_lists_is_rejected_as_a_whole() -> None:
+    daily = [event("DTSTART:19760101T000000Z", "RRULE:FREQ=DAILY", uid=str(uid)) for uid in range(3)]
+    assert len(read(*daily[:2]).events) < MOST_EVENTS
+    with pytest.raises(CalendarRejected, match=r"calendar fed\.ics lists more than 50,000 events"):
+        read(*daily)
+
+
+@pytest.mark.parametrize("end", ["", ";COUNT=1", ";UNTIL=20270101T000000Z"])
+@pytest.mark.parametrize("frequency", ["YEARLY", "DAILY"])
+def test_a_rule_that_can_never_be_met_is_searched_for_a_few_hundred_years_at_most(end: str, frequency: str) -> None:
+    never = event(NEW_YORK, f"RRULE:FREQ={frequency};BYMONTH=2;BYMONTHDAY=30{end}")
+    days = 0
+
+    def count(frame: FrameType, event: str, _: object) -> None:
+        nonlocal days
+        days += event == "call" and frame.f_code.co_name in {"ddayset", "ydayset"}
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        file = read(never)
+    finally:
+        sys.setprofile(before)
+    assert starts(file) == ["03-04T19:00"]
+    assert 0 < days < 400 * 366
+
+
+def test_a_rule_that_never_ends_within_reason_is_refused() -> None:
     years = Dialect(at=NOW, horizon=timedelta(days=366 * 100))
     daily = event("DTSTART:20260101T000000Z", "RRULE:FREQ=DAILY")
     assert MOST_OCCURRENCES < 366 * 100

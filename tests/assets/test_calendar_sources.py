@@ -6,11 +6,12 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+import yaml
 
-from assets.calendar_files import Dialect
+from assets.calendar_files import Dialect, read_calendar
 from assets.calendar_sources import MOST_BYTES, Source, SourceRefused, SourceUnavailable, csv_export_of, read_source
 from tidemark.processes import free_port
-from tidemark.settings import CalendarSource
+from tidemark.settings import CalendarSettings, CalendarSource
 
 BODY = b"title,start\nFOMC,2026-01-28T19:00Z\n"
 
@@ -130,6 +131,27 @@ def test_a_sheet_is_read_as_csv_whatever_its_link_ends_with() -> None:
     assert Source(name="a", url="https://docs.google.com/spreadsheets/d/1aB/edit").kind == "csv"
     assert Source(name="a", url="https://example.com/calendar").kind == "auto"
     assert Source(name="a", url="https://example.com/calendar", form="ics").kind == "ics"
+
+
+def test_the_documented_calendars_can_be_read_a_file_of_whole_days_without_a_zone_among_them() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "truth.md").read_text(encoding="utf-8")
+    document = yaml.safe_load(page.partition("```yaml\n")[2].partition("```")[0])
+    settings = CalendarSettings.model_validate(document["calendar"])
+    told = [one.model_dump(mode="json", exclude_none=True) for one in settings.sources]
+    sources = {one["name"]: Source(**one) for one in told}
+    days = "BEGIN:VEVENT\nUID:1\nSUMMARY:Closed\nDTSTART;VALUE=DATE:20260703\nEND:VEVENT"
+    content = {
+        "macro": BODY.replace(b"Z", b""),
+        "holidays": f"BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:x\n{days}\nEND:VCALENDAR\n".encode(),
+    }
+    assert set(sources) == set(content)
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    found = {}
+    for name, given in content.items():
+        file = read_calendar(given, sources[name].dialect(at, horizon_days=400), form=sources[name].kind, name=name)
+        assert file.refused == []
+        [found[name]] = [f"{event.ts_start:%Y-%m-%dT%H:%M}" for event in file.events]
+    assert found == {"macro": "2026-01-29T00:00", "holidays": "2026-07-03T04:00"}
 
 
 def test_a_source_of_the_settings_is_read_as_they_say() -> None:

@@ -16,12 +16,15 @@ from contracts.candles import CANDLE_SCHEMA, DECIMALS
 from store.calendar import CalendarEvent, replace_source
 from store.candle_reads import read_candles
 from store.catalog import record_rules
+from store.connections import connect
 from store.datasets import DatasetRefused, read_dataset
-from store.funding import FUNDING_SCHEMA, merge_funding
+from store.funding import FUNDING_SCHEMA, FundingSource, merge_funding
+from store.roles import OWNER
 from store.zones import zones_as_of
 from tests.assets.fakes import INSTRUMENT, KEY, RULES, T0, FakeVenue, slot, venue_of
 from tests.assets.passes import analyse
 from tests.assets.runs import keep, load, months, revise
+from tests.databases import Database
 
 JAN, FEB = months("2022-01", "2022-02")
 MARCH = datetime(2022, 3, 10, tzinfo=UTC)
@@ -95,6 +98,54 @@ def test_a_damaged_or_different_export_of_the_same_data_is_written_anew(
     more = export_dataset(conn, with_rules, folder, at=MARCH)
     assert (more.dataset_id, more.written) == (first.dataset_id, True)
     assert more.files == {f"candles/{NAME}": BARS, "exchange_rules.parquet": 0}
+
+
+def test_what_the_manifest_does_not_list_is_left_as_it_is(
+    conn: psycopg.Connection, venue: FakeVenue, tmp_path: Path
+) -> None:
+    folder = tmp_path / "set"
+    first = export_dataset(conn, replace(CANDLES, tables=("zones", "swings")), folder, at=MARCH)
+    (folder / "notebook.ipynb").write_text("mine")
+    (folder / "zones" / "mine.csv").write_text("mine")
+    second = export_dataset(conn, replace(CANDLES, tables=("indicators",)), folder, at=MARCH)
+    assert (second.dataset_id, second.written) == (first.dataset_id, True)
+    left = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    assert left == [f"candles/{NAME}", f"indicators/{NAME}", MANIFEST, "notebook.ipynb", "zones/mine.csv"]
+    assert not (folder / "swings").exists()
+    assert (folder / "zones" / "mine.csv").read_text() == "mine"
+    assert sorted(json.loads((folder / MANIFEST).read_text())["files"]) == left[:2]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["set"]
+
+
+def test_a_file_of_somebodys_in_the_place_of_one_of_the_dataset_refuses_the_export(
+    conn: psycopg.Connection, venue: FakeVenue, tmp_path: Path
+) -> None:
+    folder = tmp_path / "set"
+    export_dataset(conn, CANDLES, folder, at=MARCH)
+    before = (folder / MANIFEST).read_text()
+    (folder / "exchange_rules.parquet").write_text("mine")
+    with pytest.raises(FolderUnusable, match=r"exchange_rules\.parquet is no file of the exported dataset"):
+        export_dataset(conn, replace(CANDLES, parts=frozenset({"rules"})), folder, at=MARCH)
+    assert (folder / "exchange_rules.parquet").read_text() == "mine"
+    assert (folder / MANIFEST).read_text() == before
+
+
+def test_the_way_by_which_funding_came_in_changes_neither_the_id_nor_a_byte(
+    database: Database, conn: psycopg.Connection, venue: FakeVenue, tmp_path: Path
+) -> None:
+    settled = [(T0 + timedelta(hours=hour), "0.0001", "40000.5", "Regular") for hour in (0, 8)]
+    frame = pl.DataFrame(settled, schema=FUNDING_SCHEMA, orient="row")
+    sources: list[FundingSource] = ["archive", "rest"]
+    ids = set()
+    for hour, source in enumerate(sources):
+        with connect(database.dsn(OWNER), application_name="test") as owner:
+            owner.execute("TRUNCATE market.funding_rates")
+        merge_funding(conn, INSTRUMENT, frame, source=source, at=MARCH + timedelta(hours=hour))
+        wanted = replace(CANDLES, parts=frozenset({"funding"}))
+        ids.add(export_dataset(conn, wanted, tmp_path / source, at=MARCH).dataset_id)
+    assert len(ids) == 1
+    for name in (MANIFEST, "funding_rates/binance_spot_BTCUSDT.parquet"):
+        assert (tmp_path / "archive" / name).read_bytes() == (tmp_path / "rest" / name).read_bytes()
 
 
 def test_a_candle_that_changed_makes_another_dataset_which_does_not_replace_the_first(
@@ -196,12 +247,18 @@ def _somebodys(folder: Path) -> None:
     (folder / "thesis.txt").write_text("mine")
 
 
+def _one_that_points_outside(folder: Path) -> None:
+    folder.mkdir()
+    (folder / MANIFEST).write_text(json.dumps({"dataset_id": "ab" * 32, "files": {"../thesis.txt": {}}}))
+    (folder.parent / "thesis.txt").write_text("mine")
+
+
 def _another_manifest(folder: Path) -> None:
     folder.mkdir()
     (folder / MANIFEST).write_text('{"name": "another program"}')
 
 
-@pytest.mark.parametrize("occupied", [_a_file, _somebodys, _another_manifest])
+@pytest.mark.parametrize("occupied", [_a_file, _somebodys, _one_that_points_outside, _another_manifest])
 def test_a_folder_that_is_somebodys_is_left_as_it_is(
     conn: psycopg.Connection, venue: FakeVenue, tmp_path: Path, occupied: Callable[[Path], None]
 ) -> None:

@@ -50,6 +50,7 @@ class FakeFunding:
         now: The venue's clock.
         archived: What the files hold where it is not the tape.
         quarantined: Rows that REST delivers and the reader refuses.
+        unreadable: Rows that REST delivers without a time that can be read.
         unpublished: Months without a file.
         rejected: Months whose file contradicts itself.
         calls: Every call.
@@ -59,6 +60,7 @@ class FakeFunding:
     now: datetime = NOW
     archived: pl.DataFrame | None = None
     quarantined: list[tuple[datetime, str, str]] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
     unpublished: set[Month] = field(default_factory=set)
     rejected: set[Month] = field(default_factory=set)
     calls: list[str] = field(default_factory=list)
@@ -105,7 +107,8 @@ class FakeFunding:
         return FundingFile(self.url(FundingName.of_month(instrument, month)), sha256[:8], sha256, parsed)
 
     def _refused(self) -> pl.DataFrame:
-        return pl.DataFrame(self.quarantined, schema=QUARANTINE_SCHEMA, orient="row")
+        unreadable = [(None, payload, "funding_time_unreadable") for payload in self.unreadable]
+        return pl.DataFrame([*self.quarantined, *unreadable], schema=QUARANTINE_SCHEMA, orient="row")
 
 
 def load(
@@ -155,11 +158,12 @@ def test_a_file_published_anew_is_read_again_and_what_it_replaces_is_filed(conn:
     changed = pl.when(pl.col("funding_time") == T0 + EIGHT_HOURS).then(pl.lit("-0.005")).otherwise("rate")
     venue.archived = venue.tape.with_columns(rate=changed)
     report = load(conn, venue, (JAN,))
-    assert venue.calls == ["unchanged 2022-01", "month 2022-01"]
-    assert (report.counts.revised, report.counts.unchanged) == (1, JAN_ROWS - 1)
+    assert venue.calls == ["unchanged 2022-01", "month 2022-01", "rest 01-01 02-01"]
+    # REST still says what the archive said before: its rate loses against the one that took its place.
+    assert report.counts == FundingCounts(revised=1, unchanged=2 * JAN_ROWS - 2, lost=1)
     assert stored(conn)["rate"].to_list()[:2] == ["0.0001", "-0.005"]
-    revised = conn.execute("SELECT rate::text, source, lost FROM market.funding_revisions").fetchall()
-    assert revised == [("0.00020", "archive", False)]
+    revised = conn.execute("SELECT rate::text, source, lost FROM market.funding_revisions ORDER BY lost").fetchall()
+    assert revised == [("0.00020", "archive", False), ("0.00020", "rest", True)]
 
 
 def test_archive_and_rest_that_disagree_are_both_kept_and_the_archive_stands(conn: psycopg.Connection) -> None:
@@ -186,6 +190,25 @@ def test_a_settlement_that_rest_calls_special_is_one_row_although_the_archive_do
     assert stored(conn).height == JAN_ROWS + 1
 
 
+@pytest.mark.parametrize("rest_says", ["the same", "it no more"])
+def test_a_special_settlement_stays_one_row_when_its_month_is_published_anew(
+    conn: psycopg.Connection, rest_says: str
+) -> None:
+    special = pl.DataFrame([(T0 + timedelta(hours=3), "0.002", None, "Special")], schema=FUNDING_SCHEMA, orient="row")
+    both = pl.concat([rates(T0, 93), special]).sort("funding_time")
+    venue = FakeFunding(both)
+    load(conn, venue, (JAN,))
+    venue.archived = both.with_columns(rate=pl.lit("0.0009"))
+    venue.tape = both if rest_says == "the same" else rates(T0, 93)
+    load(conn, venue, (JAN,), at=NOW + timedelta(days=1))
+    found = stored(conn).select("funding_time", "rate_type", "rate", "interval_hours").rows()[:3]
+    assert found == [
+        (T0, "Regular", "0.0009", None),
+        (T0 + timedelta(hours=3), "Special", "0.0009", 3),
+        (T0 + EIGHT_HOURS, "Regular", "0.0009", 8),
+    ]
+
+
 def test_a_month_without_a_file_comes_by_rest_and_is_replaced_when_the_file_is_there(conn: psycopg.Connection) -> None:
     venue = FakeFunding(rates(T0, 93), unpublished={JAN})
     load(conn, venue, (JAN,))
@@ -210,10 +233,17 @@ def test_refused_rows_are_kept_as_funding_and_stop_no_other(conn: psycopg.Connec
     assert len(conn.execute("SELECT FROM market.quarantine").fetchall()) == 1
 
 
+def test_a_refused_row_without_a_readable_time_names_the_month_that_was_asked_for(conn: psycopg.Connection) -> None:
+    load(conn, FakeFunding(rates(T0, 200), unreadable=['{"fundingTime":-1}']))
+    rows = conn.execute("SELECT open_time, origin FROM market.quarantine").fetchall()
+    assert rows == [(None, "binance_usdm fundingRate 2022-01")]
+
+
 def test_a_file_that_contradicts_itself_is_told_and_the_other_months_are_loaded(conn: psycopg.Connection) -> None:
     venue = FakeFunding(rates(T0, 200), rejected={JAN})
     report = load(conn, venue)
     assert [str(error) for error in report.rejected] == ["funding file of 2022-01 contradicts its checksum"]
+    assert report.files == 0
     assert sources(conn) == {"rest": JAN_ROWS + FEB_ROWS}
 
 

@@ -15,6 +15,7 @@ from store.calendar import (
     RefusedRow,
     Severity,
     calendar_version,
+    coming_by_source,
     event_id,
     events_as_of,
     record_refused,
@@ -71,6 +72,15 @@ def test_an_event_is_found_with_everything_its_source_said(conn: psycopg.Connect
         source="fed",
     )
     assert found.event_id == event_id("fed", "a") != event_id("ecb", "a")
+
+
+def test_what_is_to_come_is_counted_by_source(conn: psycopg.Connection) -> None:
+    assert coming_by_source(conn, NOW) == {}
+    replace_source(conn, "fed", [event("a", 3), event("b", 5), event("c", -3)], at=NOW)
+    replace_source(conn, "ecb", [event("a", 4), event("b", -1)], at=NOW)
+    replace_source(conn, "fed", [event("a", 3)], at=NOW + days(1))
+    assert coming_by_source(conn, NOW + days(1)) == {"ecb": 1, "fed": 1}
+    assert coming_by_source(conn, NOW + days(3)) == {"ecb": 1}
 
 
 def test_the_same_list_again_touches_no_row(conn: psycopg.Connection) -> None:

@@ -241,6 +241,29 @@ def test_a_special_settlement_starts_no_interval(conn: psycopg.Connection) -> No
     assert intervals(conn) == {**expected, (10, "Regular"): 2, (12, "Special"): 2, (16, "Regular"): 6}
 
 
+def test_the_archive_takes_the_kind_that_stands_at_its_instant(conn: psycopg.Connection) -> None:
+    merge_funding(conn, BTC, settled((0, "1"), (3, "2", "9", "Special"), (8, "3")), source="rest", at=SEEN)
+    counts = merge_funding(conn, BTC, settled((0, "1"), (3, "5"), (8, "3")), source="archive", at=LATER)
+    assert counts == FundingCounts(revised=1, unchanged=2)
+    assert standing(conn)[1] == (3, "5", "9", "Special", "archive", LATER)
+    assert intervals(conn) == {(0, "Regular"): None, (3, "Special"): 3, (8, "Regular"): 8}
+
+
+@pytest.mark.parametrize("rate", ["2", "5"])
+def test_rest_that_calls_a_settlement_another_kind_renames_it_and_the_version_before_is_filed(
+    conn: psycopg.Connection, rate: str
+) -> None:
+    merge_funding(conn, BTC, settled((0, "1"), (3, "2"), (8, "3")), source="archive", at=SEEN)
+    counts = merge_funding(conn, BTC, settled((3, rate, "9", "Special")), source="rest", at=LATER)
+    assert counts == (FundingCounts(revised=1) if rate == "2" else FundingCounts(lost=1))
+    assert standing(conn)[1] == (3, "2", "9", "Special", "archive", LATER)
+    assert intervals(conn) == {(0, "Regular"): None, (3, "Special"): 3, (8, "Regular"): 8}
+    before = (3, "2", None, "archive", False, SEEN, LATER)
+    assert before in filed(conn)
+    again = merge_funding(conn, BTC, settled((3, "2", "9", "Special")), source="rest", at=LATER)
+    assert again == FundingCounts(unchanged=1)
+
+
 def test_the_version_is_a_hash_of_lines_anybody_can_write(conn: psycopg.Connection) -> None:
     assert funding_version(conn, BTC) == hashlib.sha256(b"").hexdigest()
     frame = settled((0, "0.00010000", "42000.50"), (8, "-0.0002"), (8, "0.5", None, "Special"))
@@ -298,26 +321,37 @@ def test_any_sequence_of_merges_obeys_the_rule(
     stated: set[tuple[int, str, str, Decimal]] = set()
     for number, (source, rows) in enumerate(arrivals):
         expected = dict.fromkeys(FundingCounts.__dataclass_fields__, 0)
+        taken: dict[tuple[int, str], tuple[int, str]] = {}  # what stands → what it is called from now on
         for slot, (rate_text, mark_text) in rows.items():
             rate, mark = Decimal(rate_text), None if mark_text is None else Decimal(mark_text)
-            stated |= {(*slot, "rate", rate)} | ({(*slot, "mark", mark)} if mark is not None else set())
-            if slot not in model:
+            other = (slot[0], "Special" if slot[1] == "Regular" else "Regular")
+            stands = other if other in model and slot not in model and other not in rows else slot
+            named = slot if source == "rest" else stands
+            stated |= {(*named, "rate", rate)} | ({(*named, "mark", mark)} if mark is not None else set())
+            if stands not in model:
                 model[slot], kind = (rate, mark, source), "inserted"
             else:
-                old_rate, old_mark, old_source = model[slot]
+                old_rate, old_mark, old_source = model[stands]
                 wins = source == "archive" or old_source == "rest"
                 if rate != old_rate:
                     kind = "revised" if wins else "lost"
+                elif stands != named:
+                    kind = "revised"
                 elif mark is None or mark == old_mark:
                     kind = "unchanged"
                 else:
                     kind = "completed" if old_mark is None else "revised"
-                model[slot] = (
+                model[stands] = (
                     rate if wins else old_rate,
                     old_mark if mark is None else mark,
                     source if wins and rate != old_rate else old_source,
                 )
+                taken[stands] = named
+                # What stands is called so from now on, whoever stated it.
+                rate, mark, _ = model[stands]
+                stated |= {(*named, "rate", rate)} | ({(*named, "mark", mark)} if mark is not None else set())
             expected[kind] += 1
+        model = {taken.get(slot, slot): values for slot, values in model.items()}
         frame = settled(*[(slot, rate, mark, kind) for (slot, kind), (rate, mark) in rows.items()])
         at = SEEN + timedelta(minutes=number)
         assert merge_funding(conn, BTC, frame, source=source, at=at) == FundingCounts(**expected)

@@ -96,8 +96,9 @@ def export(
 ) -> None:
     """Write a dataset as Parquet, with a manifest of what it was made from and the id that follows from it.
 
-    Equal ids mean equal data. Candles and funding are exact decimals (38, 18), analysis is float64 as computed: zones
-    in the state they had at the last candle, signals of the engine alone. The same export again writes nothing.
+    Equal ids mean equal data in every table that both exports hold; which tables are written does not change the id.
+    Candles and funding are exact decimals (38, 18), analysis is float64 as computed: zones in the state they had at the
+    last candle, signals of the engine alone. The same export again writes nothing.
     """
     from assets.datasets import export_dataset
     from store.connections import connect
@@ -110,7 +111,7 @@ def export(
     if not done.written:
         console.say(f"{folder} holds exactly this dataset already: nothing was written")
     elif done.known:
-        console.say("this dataset was exported before: the same data under the same id")
+        console.say("this dataset was exported before: every table that both exports hold is the same")
 
 
 def _export(venue: str, symbols: str, tf: str, start: str | None, end: str | None, more: str) -> Export:

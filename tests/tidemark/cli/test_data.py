@@ -130,7 +130,7 @@ def test_export_writes_a_dataset_prints_its_id_and_says_when_nothing_is_new(
     assert "holds exactly this dataset already: nothing was written" in again.err
     other = run(*export[:2], "--parquet", str(tmp_path / "other"), *SETS, variables=variables)
     assert other.out == first.out
-    assert "exported before: the same data under the same id" in other.err
+    assert "exported before: every table that both exports hold is the same" in other.err
 
 
 @pytest.mark.parametrize(
