@@ -11,6 +11,7 @@ from typing import Any, get_args
 
 import dagster as dg
 import psycopg
+from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
 from assets import progress
 from assets.analysis_pass import Pass, take_over
@@ -80,16 +81,14 @@ def analysis(
     with bots.running(say=context.log.warning) as runner:
         for task in tasks_of(context.partition_keys):
             with database.connect() as conn, alone(conn, task.instrument, say=context.log.info):
-                series = config.of(conn, task.instrument)
-                report = _analyse(conn, task, series, runner, recompute=config.recompute)
+                series, report = config.of(conn, task.instrument), PassReport()
+                try:
+                    _analyse(conn, task, series, runner, report, recompute=config.recompute)
+                finally:
+                    _tell_others(context, task, report)
                 gather_statistics(conn)
                 for reason in (*report.stopped, *report.quarantined, *report.removed):
                     context.log.warning(reason)
-                for month in sorted({month for _, month in report.written}.difference(task.months)):
-                    # Behind a month that changed, later ones were written too, although nobody asked for them.
-                    for table in TABLES:
-                        partition = str(partition_key(task.instrument, month))
-                        context.log_event(dg.AssetMaterialization(asset_key=table, partition=partition))
                 context.log.info(f"{task.instrument}: {report.rows} rows written, {report.unchanged} months unchanged")
                 for table, metadata in _metadata(conn, task, series, report).items():
                     found[table].append((task, metadata))
@@ -97,10 +96,28 @@ def analysis(
         yield dg.MaterializeResult(asset_key=table, metadata=metadata_of_run(by_task))
 
 
+def _tell_others(context: dg.AssetExecutionContext, task: Task, report: PassReport) -> None:
+    """Tell of months that were written although nobody asked for them, also where the pass ended half-way.
+
+    Each is a version of its own, as those of the run's months are: what follows them looks for a change of version.
+    """
+    for month in sorted({month for _, month in report.written}.difference(task.months)):
+        for table in TABLES:
+            partition = str(partition_key(task.instrument, month))
+            tags = {DATA_VERSION_TAG: context.run.run_id}
+            context.log_event(dg.AssetMaterialization(asset_key=table, partition=partition, tags=tags))
+
+
 def _analyse(
-    conn: psycopg.Connection, task: Task, series: Sequence[SeriesKey], runner: BotRunner, *, recompute: bool
-) -> PassReport:
-    params, report = EngineParams(), PassReport()
+    conn: psycopg.Connection,
+    task: Task,
+    series: Sequence[SeriesKey],
+    runner: BotRunner,
+    report: PassReport,
+    *,
+    recompute: bool,
+) -> None:
+    params = EngineParams()
     settings = kept_series(conn, series)
     take_over(conn, params, [setting.key for setting in settings], recompute=recompute)
     groups = plan(conn, settings, params, report, versions=runner.versions)
@@ -109,7 +126,6 @@ def _analyse(
         for month in Pass(conn, group, runner, report).run():
             done += group.series_in(month)
             progress.report(f"analysis {task.instrument}", done=done, total=total)
-    return report
 
 
 def _metadata(

@@ -182,9 +182,16 @@ def _wanted(conn: psycopg.Connection, job: Job, key: SeriesKey, month: Month, ef
         known = {entry.month: entry.rows for entry in ledger.digests(conn, key)}
         if known.get(month.start.date()) == stored:
             return None
-    names = [ArchiveName.of_month(key, month.start.date()), *(ArchiveName.of_day(key, day) for day in days_of(missing))]
-    read = ledger.archive_files(conn, [effects.archive.url(name) for name in names])
-    return Wanted(key, window, missing, frozenset(read), job.now)
+    return Wanted(key, window, missing, _read_before(conn, effects.archive, key, month, missing), job.now)
+
+
+def _read_before(
+    conn: psycopg.Connection, archive: Archive, key: SeriesKey, month: Month, runs: Sequence[Run]
+) -> frozenset[ArchiveName]:
+    """The archive files of a month, and of the days that `runs` touch, that were merged before."""
+    names = [ArchiveName.of_month(key, month.start.date()), *(ArchiveName.of_day(key, day) for day in days_of(runs))]
+    known = ledger.archive_files(conn, [archive.url(name) for name in names])
+    return frozenset(name for name in names if archive.url(name) in known)
 
 
 async def _fetched(wanted: Wanted, effects: Effects, report: RunReport) -> Fetched:
@@ -206,19 +213,19 @@ def write_month(
     key, window = wanted.key, wanted.window
     month = Month.of(window.start)
     with translated("write a month of candles", key=f"{key} {month}"), conn.transaction():
-        counts = MergeCounts()
+        # Before the archive, which has the last word. What a file held before is none of REST's business.
+        counts = merge_candles(conn, key, fetched.rest, "rest", seen_at=at, held=_held(conn, wanted))
+        for refused in fetched.rest_quarantined:
+            ledger.quarantine(conn, key, refused, "rest", origin=f"{key.venue} klines {month}", seen_at=at)
         for _, file in fetched.files:
             counts += merge_candles(conn, key, file.parsed.candles, "archive", seen_at=at)
             ledger.quarantine(conn, key, file.parsed.quarantined, "archive", origin=file.url, seen_at=at)
             record = ledger.ArchiveFileRecord(file.url, file.etag, file.sha256, file.parsed.candles.height, at)
             ledger.record_archive_file(conn, record)
-        counts += merge_candles(conn, key, fetched.rest, "rest", seen_at=at)
-        for refused in fetched.rest_quarantined:
-            ledger.quarantine(conn, key, refused, "rest", origin=f"{key.venue} klines", seen_at=at)
         listed = job.window(key, month).start
         if month.start < listed:
             gaps.record_hole(conn, key, month.start, listed, cause="unlisted", first_seen=at)
-        write_holes(conn, key, window, _evidence(key, window, fetched, at))
+        write_holes(conn, key, window, _evidence(wanted, fetched, at))
         rows, sha256 = _digest(conn, wanted, month, fetched, counts)
         ledger.write_digest(conn, key, month.start.date(), rows=rows, sha256=sha256, computed_at=at)
         moved = ledger.rechain_instrument(conn, job.instrument)
@@ -227,10 +234,24 @@ def write_month(
     return moved
 
 
-def _evidence(key: SeriesKey, window: Run, fetched: Fetched, at: datetime) -> Evidence:
+def _held(conn: psycopg.Connection, wanted: Wanted) -> list[tuple[datetime, datetime]]:
+    """The windows whose stored candles the archive files that were read before hold."""
+    key, window = wanted.key, wanted.window
+    lacked = [
+        Run(hole.start, hole.end).slots(key.tf)
+        for hole in gaps.holes(conn, key, window.start, window.end)
+        if hole.cause == gaps.FILLED_ELSEWHERE
+    ]
+    periods = [Run(name.start, name.end).within(window) for name in wanted.read_files]
+    return [(run.start, run.end) for period in periods for run in missing_runs(lacked, period, key.tf)]
+
+
+def _evidence(wanted: Wanted, fetched: Fetched, at: datetime) -> Evidence:
+    key, window = wanted.key, wanted.window
     refused = [open_times(frame.drop_nulls("open_time")) for frame in fetched.refused()]
     return Evidence(
         files=[(period, open_times(file.parsed.candles)) for period, file in fetched.files],
+        read_before=[Run(name.start, name.end) for name in wanted.read_files],
         refused=np.intersect1d(np.concatenate([np.empty(0, np.int64), *refused]), window.slots(key.tf)),
         absences=fetched.absences,
         at=at,
@@ -276,7 +297,8 @@ async def _confirm_holes(job: Job, conn: psycopg.Connection, effects: Effects, r
             if run.start < run.end:
                 answer = await ask_rest(effects.rest, key, run, now=job.now)
                 fetched = Fetched(rest=answer.candles, rest_quarantined=[answer.quarantined], absences=answer.absences)
-                wanted = Wanted(key, run, [run], frozenset(), job.now)
+                read = _read_before(conn, effects.archive, key, month, [run])
+                wanted = Wanted(key, run, [run], read, job.now)
                 await asyncio.to_thread(write_month, conn, job, wanted, fetched, report, effects.clock())
         progress.report(label, done=done, total=len(waiting))
     report.spend("confirming", begun)

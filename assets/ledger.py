@@ -1,7 +1,8 @@
 """What one fetch means for the hole ledger of its window.
 
-* A slot that is stored is no hole any more, unless an archive file that covers it lacked it: then `archive`, settled
-  (missing there, filled elsewhere).
+* A slot that is stored is no hole any more, unless an archive file that covers it lacks it: then `archive`, settled
+  (missing there, filled elsewhere: by another source, or by an earlier version of the file). A version of the file that
+  holds it ends that.
 * A slot whose candle arrived and was refused is `quarantined`.
 * A slot that REST does not have although it holds later bars is `pending` at the first such answer and `exchange` at
   one that was asked for at least 30 s later.
@@ -11,7 +12,7 @@ The caller's transaction covers the candles too, so that ledger and candles neve
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -34,6 +35,7 @@ class Evidence:
 
     Attributes:
         files: Archive files that were read: the period each covers, and the open times of its candles.
+        read_before: Periods of archive files that were read earlier; what they lacked is in the ledger.
         refused: Open times of candles of the window that arrived and were quarantined, in microseconds.
         absences: Runs that REST did not have although it holds later bars.
         at: When the fetch was written.
@@ -43,13 +45,24 @@ class Evidence:
     refused: OpenTimes
     absences: Sequence[Absence]
     at: datetime
+    read_before: Sequence[Run] = ()
 
 
 def write_holes(conn: psycopg.Connection, key: SeriesKey, window: Run, evidence: Evidence) -> None:
     """Bring the ledger of `window` up to date with `evidence`; call it after the candles were merged."""
+    known = gaps.holes(conn, key, window.start, window.end)
     gaps.drop_filled(conn, key, window.start, window.end)
-    lacked = [np.setdiff1d(period.within(window).slots(key.tf), held) for period, held in evidence.files]
-    suspects = np.concatenate([_NONE, *lacked])
+    lacked = [np.setdiff1d(period.within(window).slots(key.tf), times) for period, times in evidence.files]
+    held = np.setdiff1d(_together(times for _, times in evidence.files), _together(lacked))
+    for hole in known:
+        slots = Run(hole.start, hole.end).within(window).slots(key.tf)
+        if hole.cause == gaps.FILLED_ELSEWHERE:
+            for run in runs_of(np.intersect1d(slots, held), key.tf):
+                gaps.drop_regained(conn, key, run.start, run.end)
+        else:
+            covered = [np.intersect1d(slots, period.slots(key.tf)) for period in evidence.read_before]
+            lacked.append(np.setdiff1d(_together(covered), held))
+    suspects = _together(lacked)
     # The usual month lacks nothing and refuses nothing: then nobody needs to know which slots are stored.
     stored = _stored(conn, key, window) if suspects.size or evidence.refused.size else _NONE
     causes: tuple[tuple[gaps.Cause, OpenTimes], ...] = (
@@ -79,6 +92,10 @@ def hear_absence(conn: psycopg.Connection, key: SeriesKey, absence: Absence) -> 
                 first_seen=hole.first_seen,
                 resolved_at=absence.asked_at,
             )
+
+
+def _together(parts: Iterable[OpenTimes]) -> OpenTimes:
+    return np.unique(np.concatenate([_NONE, *parts]))
 
 
 def _stored(conn: psycopg.Connection, key: SeriesKey, window: Run) -> OpenTimes:

@@ -92,14 +92,15 @@ class Wanted:
         key: The series.
         window: Open times wanted: the part of one month that can hold closed bars at `now`.
         missing: Runs of the window that are neither stored nor explained, oldest first.
-        read_files: Addresses of the archive files that were merged before; they are not fetched again.
+        read_files: The archive files of the window that were merged before; they are not fetched again, and the candles
+            they hold give way to the archive alone.
         now: The venue's time.
     """
 
     key: SeriesKey
     window: Run
     missing: Sequence[Run]
-    read_files: frozenset[str]
+    read_files: frozenset[ArchiveName]
     now: datetime
 
 
@@ -129,7 +130,7 @@ def _lacking(wanted: Wanted, found: Fetched) -> list[Run]:
 
 async def _from_monthly_file(wanted: Wanted, found: Fetched, archive: Archive) -> None:
     name = ArchiveName.of_month(wanted.key, wanted.window.start.date())
-    if name.end > wanted.now or archive.url(name) in wanted.read_files:
+    if name.end > wanted.now or name in wanted.read_files:
         return
     file = await archive.month(wanted.key, name.start.date())
     if file is not None:
@@ -138,7 +139,7 @@ async def _from_monthly_file(wanted: Wanted, found: Fetched, archive: Archive) -
 
 async def _from_daily_files(wanted: Wanted, found: Fetched, archive: Archive, lacking: Iterable[Run]) -> None:
     names = [ArchiveName.of_day(wanted.key, day) for day in days_of(lacking)]
-    due = [name for name in names if name.end <= wanted.now and archive.url(name) not in wanted.read_files]
+    due = [name for name in names if name.end <= wanted.now and name not in wanted.read_files]
     gate = asyncio.Semaphore(DAILY_REQUESTS)
 
     async def one(name: ArchiveName) -> ArchiveFile | None:

@@ -1,15 +1,15 @@
 """The asset `candle_verification`: is what we stored still what the exchange says?
 
 How a month is verified: `assets.verification_run`. Which months have to be computed again is told in the metadata of
-the materialization (`RUN_AGAIN`): from the first month whose chain moved to the last stored one, and no other. What a
-killed verification had stored already moved its chain too: the next pass of the analysis finds that by itself
-(`assets.analysis_plan`). A file of the archive that contradicts itself stops nothing: the check tells of it.
+the materialization (`RUN_AGAIN`): from the first one whose analysis was made from another chain than is stored now, or
+whose chain moved just now, to the last stored one. What the analysis was made from is stored with it, so nothing is
+lost by a verification that failed half-way, was retried or was killed: the next one tells of it. A file of the archive
+that contradicts itself stops nothing: the check tells of it.
 
     for rerun in reruns_of(materialization.metadata):
         yield dg.RunRequest(run_key=rerun.run_key, tags=rerun.tags)
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,7 +26,7 @@ from assets.resources import Exchange, Postgres, alone
 from assets.verification_run import Sources, Verification, verify
 from assets.waiting import run_interruptibly
 from contracts import DataRejected, InstrumentKey, SeriesKey
-from store import ledger
+from store import ledger, snapshots
 from store.catalog import list_series
 
 RUN_AGAIN = "to run again"
@@ -42,13 +42,13 @@ class Rerun:
         instrument: The instrument.
         first: The first month whose chain moved.
         last: The last stored month.
-        chains: Fingerprint of the chains of its series as they are now.
+        found_by: Id of the run that found it.
     """
 
     instrument: InstrumentKey
     first: Month
     last: Month
-    chains: str
+    found_by: str
 
     @property
     def tags(self) -> dict[str, str]:
@@ -60,8 +60,8 @@ class Rerun:
 
     @property
     def run_key(self) -> str:
-        """The same for the same change: however often it is read, it asks for one run."""
-        return f"{self.instrument}|{self.first}|{self.last}|{self.chains}"
+        """The same for the same finding: however often it is read, it asks for one run."""
+        return f"{self.instrument}|{self.first}|{self.last}|{self.found_by}"
 
     def told(self) -> dict[str, str]:
         """What stands in the metadata."""
@@ -69,7 +69,7 @@ class Rerun:
             "instrument": str(self.instrument),
             "first": str(self.first),
             "last": str(self.last),
-            "chains": self.chains,
+            "found_by": self.found_by,
         }
 
 
@@ -82,7 +82,7 @@ def reruns_of(metadata: Mapping[str, dg.MetadataValue[Any]]) -> list[Rerun]:
             InstrumentKey.parse(entry["instrument"]),
             Month.parse(entry["first"]),
             Month.parse(entry["last"]),
-            entry["chains"],
+            entry["found_by"],
         )
         for entry in entries
     ]
@@ -127,7 +127,7 @@ def candle_verification(
             found.append((task, _metadata(report)))
             rejected += report.rejected
             files += report.unchanged + len(report.published) + len(report.replaced)
-            rerun = rerun_of(conn, task.instrument, report)
+            rerun = rerun_of(conn, task.instrument, report, found_by=context.run.run_id)
             if rerun is not None:
                 reruns.append(rerun)
                 context.log.info(f"{task.instrument}: {rerun.first} to {rerun.last} have to be computed again")
@@ -143,19 +143,26 @@ def candle_verification(
     )
 
 
-def rerun_of(conn: psycopg.Connection, instrument: InstrumentKey, report: Verification) -> Rerun | None:
-    """What has to be computed again after a verification; None = no chain moved."""
-    first = report.first_moved
-    if first is None:
+def rerun_of(
+    conn: psycopg.Connection, instrument: InstrumentKey, report: Verification, *, found_by: str
+) -> Rerun | None:
+    """What has to be computed again after a verification; None = everything was made from what is stored.
+
+    Args:
+        conn: A connection.
+        instrument: The instrument.
+        report: What the verification moved: of a month that has no analysis, nothing else tells.
+        found_by: Id of the run.
+    """
+    kept = [setting.key for setting in list_series(conn, instrument, enabled_only=True)]
+    outdated = [month for key in kept if (month := snapshots.first_outdated(conn, key)) is not None]
+    found = [Month(month.year, month.month) for month in outdated]
+    if report.first_moved is not None:
+        found.append(report.first_moved)
+    if not found:
         return None
-    stored = {key: ledger.digests(conn, key) for key in _kept(conn, instrument)}
-    last = max(entry.month for entries in stored.values() for entry in entries)
-    chains = hashlib.sha256("".join(f"{key}{entries[-1:]}" for key, entries in stored.items()).encode())
-    return Rerun(instrument, first, Month(last.year, last.month), chains.hexdigest()[:16])
-
-
-def _kept(conn: psycopg.Connection, instrument: InstrumentKey) -> list[SeriesKey]:
-    return [setting.key for setting in list_series(conn, instrument)]
+    last = max(entry.month for key in kept for entry in ledger.digests(conn, key))
+    return Rerun(instrument, min(found), Month(last.year, last.month), found_by)
 
 
 async def _verify(
@@ -185,6 +192,7 @@ def _metadata(report: Verification) -> Metadata:
         "files unchanged": dg.MetadataValue.int(report.unchanged),
         "files read for the first time": _listed(report.published),
         "files published anew": _listed(report.replaced),
+        "files that are gone": _listed(report.vanished),
         "inserted": dg.MetadataValue.int(counts.inserted),
         "revised": dg.MetadataValue.int(counts.revised),
         "lost": dg.MetadataValue.int(counts.lost),

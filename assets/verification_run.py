@@ -7,9 +7,10 @@ For each month that holds candles:
 * slots that REST alone settled (holes of the exchange, refused rows, pending ones) are asked for again;
 * of the last days everything is.
 
-What differs goes through the merge of candles: archive over REST, the later of one source over the earlier, all
-versions kept in `candle_revisions`. A month that did not change costs one small request and writes nothing but
-`verified_at`. No series is made longer by REST than it is: that would leave a hole nobody accounts for.
+What differs goes through the merge of candles: archive over REST (also where REST brought first what a file holds), the
+later of one source over the earlier, all versions kept in `candle_revisions`. A month that did not change costs one
+small request and writes nothing but `verified_at`. No series is made longer by REST than it is: that would leave a hole
+nobody accounts for.
 
     found = await verify(job, conn, Sources(archive, rest))
     found.moved                                   # the months whose chain is another now
@@ -78,6 +79,7 @@ class Verification:
         unchanged: Archive files that are still the ones that were read.
         published: Addresses of archive files that were read for the first time.
         replaced: Addresses of archive files that were published anew.
+        vanished: Addresses of archive files that were read and are not there any more; what they held stays.
         asked_again: Slots that REST alone had settled.
         moved: Months whose chain is another now, by series.
         rejected: Archive files that contradict themselves; what is stored of their months stays.
@@ -88,6 +90,7 @@ class Verification:
     unchanged: int = 0
     published: list[str] = field(default_factory=list)
     replaced: list[str] = field(default_factory=list)
+    vanished: list[str] = field(default_factory=list)
     asked_again: int = 0
     moved: dict[SeriesKey, set[Month]] = field(default_factory=dict)
     rejected: list[DataRejected] = field(default_factory=list)
@@ -128,14 +131,14 @@ async def verify(job: Job, conn: psycopg.Connection, sources: Sources) -> Verifi
     for done, place in enumerate(places):
         progress.report(label, done=done, total=len(places))
         fetched, verified = Fetched(), dict[str, ledger.ArchiveFileRecord]()
-        await _compare_files(conn, job, place, sources, fetched, verified, report)
+        read = await _compare_files(conn, job, place, sources, fetched, verified, report)
         await _ask_again(conn, job, place, sources, fetched, report)
         at = sources.clock()
         for record in verified.values():
             ledger.record_archive_file(conn, replace(record, verified_at=at))
         refused = any(frame.height for frame in fetched.rest_quarantined)
         if fetched.files or fetched.rest.height or fetched.absences or refused:
-            wanted = Wanted(place.key, place.window, (), frozenset(), job.now)
+            wanted = Wanted(place.key, place.window, (), read, job.now)
             moved = await asyncio.to_thread(write_month, conn, job, wanted, fetched, report.merged, at)
             for key, months in moved.items():
                 report.moved.setdefault(key, set()).update(Month(one.year, one.month) for one in months)
@@ -168,11 +171,16 @@ async def _compare_files(
     fetched: Fetched,
     verified: dict[str, ledger.ArchiveFileRecord],
     report: Verification,
-) -> None:
-    """Compare the month's file with what the archive serves, or its daily ones until it is there."""
+) -> frozenset[ArchiveName]:
+    """Compare the month's file with what the archive serves, or its daily ones until it is there.
+
+    Returns:
+        The files that had been read before.
+    """
     monthly = ArchiveName.of_month(place.key, place.month.start.date())
     days = [ArchiveName.of_day(place.key, day) for day in days_of([place.stored])]
     known = ledger.archive_files(conn, [sources.archive.url(name) for name in (monthly, *days)])
+    read = frozenset(name for name in (monthly, *days) if sources.archive.url(name) in known)
 
     async def look(name: ArchiveName) -> bool:
         """Whether the archive has the file (what cannot be read counts as there)."""
@@ -188,13 +196,15 @@ async def _compare_files(
             report.rejected.append(error)
             return True
         if file is None:
+            if record is not None:
+                report.vanished.append(url)
             return record is not None
         (report.published if record is None else report.replaced).append(url)
         fetched.files.append((Run(name.start, name.end), file))
         return True
 
     if monthly.end <= job.now and await look(monthly):
-        return
+        return read
     gate = asyncio.Semaphore(DAILY_REQUESTS)
 
     async def one(name: ArchiveName) -> None:
@@ -208,6 +218,7 @@ async def _compare_files(
         for task in asked:  # the first failure ends the look: nobody waits for the others
             task.cancel()
     fetched.files.sort(key=lambda found: found[0])
+    return read
 
 
 async def _read(archive: Archive, name: ArchiveName) -> ArchiveFile | None:

@@ -2,7 +2,8 @@
 
 Whatever follows candles is started by a change of their version, so a run that found every month complete starts
 nothing. A version is made of digests and chains alone, no candle is read. It speaks of all enabled series, also where
-a run loaded some of them, and of all months of the run: Dagster takes one version of each run.
+a run loaded some of them. Dagster takes one version of each run, for all its months: it speaks of everything up to the
+end of the last of them, so that this one has the same version wherever the run began.
 
     versions = Versions()
     versions.add(conn, task)
@@ -15,6 +16,7 @@ import dagster as dg
 import psycopg
 
 from assets.partitions import Task
+from contracts.timeframe import EPOCH
 from store import gaps, ledger
 from store.catalog import list_series
 
@@ -27,13 +29,13 @@ class Versions:
         self._gaps = hashlib.sha256()
 
     def add(self, conn: psycopg.Connection, task: Task) -> None:
-        """Count the months of one instrument in, as they are stored now."""
+        """Count what is stored of one instrument up to the end of its last month in."""
         for setting in list_series(conn, task.instrument, enabled_only=True):
             key = setting.key
             for entry in ledger.digests(conn, key):
-                if task.start.date() <= entry.month < task.end.date():
+                if entry.month < task.end.date():
                     self._candles.update(f"{key}|{entry.month}|{entry.sha256}|{entry.chain}\n".encode())
-            for hole in gaps.holes(conn, key, task.start, task.end):
+            for hole in gaps.holes(conn, key, EPOCH, task.end):
                 self._gaps.update(f"{key}|{hole.start}|{hole.end}|{hole.cause}\n".encode())
 
     @property

@@ -1,8 +1,9 @@
 """How old the last materialization of an asset may be before the Dagster UI warns and then fails it.
 
-Candles come hourly and what follows them within the hour; rules and the calendar are read daily, funding every four
-hours (`orchestration.schedules`). One missed tick warns at the latest, two fail. An asset that is not listed here is
-made when somebody asks for it, and has no age to speak of; nor has a view.
+Candles are looked for hourly; rules and the calendar are read daily, funding every four hours
+(`orchestration.schedules`). One missed tick warns at the latest, two fail. What is computed from candles is made only
+when they changed, which may be once a day where the longest timeframe is kept alone: its age tells of a day's silence.
+An asset that is not listed here is made when somebody asks for it, and has no age to speak of; nor has a view.
 
     dg.Definitions(assets=kept_fresh(assets))
 """
@@ -18,7 +19,6 @@ def _within(*, warn: float, fail: float) -> dg.FreshnessPolicy:
 
 
 _CANDLES = _within(warn=2, fail=3)
-_COMPUTED = _within(warn=3, fail=4)
 _FUNDING = _within(warn=9, fail=13)
 _DAILY = _within(warn=26, fail=50)
 POLICIES: Mapping[str, dg.FreshnessPolicy] = {
@@ -30,7 +30,7 @@ POLICIES: Mapping[str, dg.FreshnessPolicy] = {
     "candle_verification": _DAILY,
 }
 """Asset → policy, beside those of whole groups."""
-GROUPS: Mapping[str, dg.FreshnessPolicy] = {"analysis": _COMPUTED, "marts": _COMPUTED}
+GROUPS: Mapping[str, dg.FreshnessPolicy] = {"analysis": _DAILY, "marts": _DAILY}
 """Group → policy of its assets."""
 
 

@@ -15,6 +15,7 @@ import psycopg
 
 from assets.partitions import Month, instruments, partition_key
 from contracts import InstrumentKey
+from store.candle_reads import extent
 from store.catalog import list_series
 from store.ledger import digests
 
@@ -35,6 +36,12 @@ def first_month(conn: psycopg.Connection, instrument: InstrumentKey) -> Month | 
     """The first month of which a series of the instrument is stored; None = nothing is."""
     known = [digests(conn, setting.key) for setting in list_series(conn, instrument, enabled_only=True)]
     return min((Month(found[0].month.year, found[0].month.month) for found in known if found), default=None)
+
+
+def last_month(conn: psycopg.Connection, instrument: InstrumentKey) -> Month | None:
+    """The month of the last stored bar of the series that ends first; None = nothing is stored."""
+    known = [extent(conn, setting.key) for setting in list_series(conn, instrument, enabled_only=True)]
+    return min((Month.of(one.last) for one in known if one is not None), default=None)
 
 
 def run_requests(

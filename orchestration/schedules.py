@@ -1,8 +1,9 @@
 """What is brought in at which time (UTC); what follows from it is computed by `orchestration.automation`.
 
 Each tick asks for one run an instrument (`orchestration.requests`). A tick that was missed is made up for by the next:
-every run looks at whole months and loads what they lack. Archives publish a day's file on the day after and a month's
-file in the first week of the next, both before the hours chosen here; what is not there yet is found tomorrow.
+every run looks at whole months, the tail from that of the last stored bar on, and loads what they lack. Archives
+publish a day's file on the day after and a month's file in the first week of the next, both before the hours chosen
+here; what is not there yet is found tomorrow.
 """
 
 from collections.abc import Callable
@@ -14,11 +15,13 @@ from assets.partitions import Month
 from assets.resources import Postgres
 from contracts import InstrumentKey
 from orchestration import jobs
-from orchestration.requests import Months, enabled_instruments, first_month, run_requests
+from orchestration.requests import Months, enabled_instruments, first_month, last_month, run_requests
 from venues.binance.hosts import market
 
 # How many months before the running one are still expected to change: the last file of one may come late.
 RECENT_MONTHS = 2
+TAIL_MONTHS = 12
+"""How many months before the running one the tail goes back at most; what is missing before is a backfill's work."""
 RUNNING = dg.DefaultScheduleStatus.RUNNING
 
 
@@ -29,10 +32,19 @@ def running_months(at: datetime) -> Months:
 
 def recent_months(at: datetime) -> Months:
     """The month of `at` and the `RECENT_MONTHS` before it."""
-    first = Month.of(at)
-    for _ in range(RECENT_MONTHS):
-        first = Month.of(first.start - timedelta(days=1))
-    return first, Month.of(at)
+    return _before(Month.of(at), RECENT_MONTHS), Month.of(at)
+
+
+def tail_months(at: datetime, last_stored: Month | None) -> Months:
+    """The running months, and those since the last stored bar: nothing ran while they ended."""
+    first, last = running_months(at)
+    return max(_before(last, TAIL_MONTHS), min(first, last_stored or first)), last
+
+
+def _before(month: Month, count: int) -> Month:
+    for _ in range(count):
+        month = Month.of(month.start - timedelta(days=1))
+    return month
 
 
 def _requests(
@@ -62,11 +74,14 @@ def _told(requests: list[dg.RunRequest], wanted: list[InstrumentKey]) -> list[dg
     cron_schedule="2 * * * *",
     execution_timezone="UTC",
     default_status=RUNNING,
-    description="Loads by REST what closed in the last hour, for every enabled instrument.",
+    description="Loads what closed since the last stored bar, for every enabled instrument.",
 )
 def hourly_tail(context: dg.ScheduleEvaluationContext, database: Postgres) -> list[dg.RunRequest] | dg.SkipReason:
-    """The running month of every enabled instrument."""
-    return _requests(context, database, jobs.tail.name, running_months)
+    """The months of every enabled instrument from its last stored bar to now."""
+    at = context.scheduled_execution_time
+    with database.connect() as conn:
+        wanted = {one: tail_months(at, last_month(conn, one)) for one in enabled_instruments(conn)}
+    return _told(run_requests(context.instance, jobs.tail.name, wanted, key=at.isoformat()), list(wanted))
 
 
 @dg.schedule(

@@ -1,8 +1,10 @@
 """Writing candles: the best known version stands, every other version is filed, the same again changes nothing.
 
 Rule of the merge: archive over rest over ws; of two arrivals of one source the later stands. What is compared are the
-values, not source or time of arrival. A replaced version moves to `candle_revisions` by a trigger, in the transaction
-that replaces it, whoever does so: no concurrent writer makes one disappear. An arrival that loses is filed there once.
+values, not source or time of arrival: a row keeps the source it first came from when a better one confirms it, and the
+caller names the windows where the archive did (`held`). A replaced version moves to `candle_revisions` by a trigger, in
+the transaction that replaces it, whoever does so: no concurrent writer makes one disappear. An arrival that loses is
+filed there once.
 
 Candles enter as the exchange's decimal text and reach NUMERIC without a float. Into an empty window they are copied
 straight; else by a staging table and one statement. Holes and digests are other modules' business.
@@ -12,6 +14,7 @@ straight; else by a staging table and one statement. Holes and digests are other
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal, LiteralString
@@ -147,7 +150,13 @@ class MergeCounts:
 
 
 def merge_candles(
-    conn: psycopg.Connection, key: SeriesKey, candles: pl.DataFrame, source: Source, *, seen_at: datetime
+    conn: psycopg.Connection,
+    key: SeriesKey,
+    candles: pl.DataFrame,
+    source: Source,
+    *,
+    seen_at: datetime,
+    held: Sequence[tuple[datetime, datetime]] = (),
 ) -> MergeCounts:
     """Merge candles of one series into the table, all of them or none.
 
@@ -157,14 +166,35 @@ def merge_candles(
         candles: A candle frame (`CANDLE_SCHEMA`), strictly ascending in open time, on the grid, without nulls.
         source: Where they come from.
         seen_at: When they arrived; stored as `ingested_at`.
+        held: Half-open windows of open times whose candles the archive holds, whatever source their rows name: there
+            nothing but the archive replaces a stored version.
 
     Raises:
         FrameRejected: The frame is none of that series, or a value is no decimal number; nothing was stored.
         DatabaseUnavailable: The database was lost; nothing was stored, the same call may be made again.
     """
     _check(key, candles)
-    if candles.is_empty():
-        return MergeCounts()
+    parts = [(candles, SOURCES[: SOURCES.index(source) + 1])]
+    if held and source != SOURCES[-1]:
+        opened = pl.col("open_time")
+        inside = pl.any_horizontal([opened.is_between(start, end, closed="left") for start, end in held])
+        parts = [(candles.filter(~inside), parts[0][1]), (candles.filter(inside), ())]
+    with translated(f"store {candles.height} candles", key=key), conn.transaction():
+        return sum(
+            (_merge(conn, key, part, source, seen_at, over) for part, over in parts if not part.is_empty()),
+            MergeCounts(),
+        )
+
+
+def _merge(
+    conn: psycopg.Connection,
+    key: SeriesKey,
+    candles: pl.DataFrame,
+    source: Source,
+    seen_at: datetime,
+    over: Sequence[Source],
+) -> MergeCounts:
+    """Merge candles that replace stored versions of the sources `over`."""
     params: dict[str, Any] = {
         "venue": key.venue,
         "symbol": key.symbol,
@@ -173,14 +203,13 @@ def merge_candles(
         "last": candles["open_time"][-1],
         "to_close": key.tf.close_time(seen_at) - seen_at,
         "source": source,
-        "replaces": list(SOURCES[: SOURCES.index(source) + 1]),
+        "replaces": list(over),
         "seen_at": seen_at,
     }
-    with translated(f"store {candles.height} candles", key=key), conn.transaction():
-        row = conn.execute(_ANY_STORED, params, prepare=False).fetchone()
-        if row is not None and not row[0] and _copied_straight(conn, candles, params):
-            return MergeCounts(inserted=candles.height)
-        return _merged(conn, candles, params)
+    row = conn.execute(_ANY_STORED, params, prepare=False).fetchone()
+    if row is not None and not row[0] and _copied_straight(conn, candles, params):
+        return MergeCounts(inserted=candles.height)
+    return _merged(conn, candles, params)
 
 
 def _copied_straight(conn: psycopg.Connection, candles: pl.DataFrame, params: dict[str, Any]) -> bool:

@@ -2,8 +2,9 @@
 
 Laws: the rows of a series never overlap; every window lies on the grid; a slot's `first_seen` never moves forward while
 it stays in the ledger; `pending` never replaces a known cause. A row is cut where only a part of it changes, and the
-parts keep its cause and times. `archive` rows tell of slots the archive lacks and another source filled: they are
-history and stay when the candles are there; every other row goes when its candles arrive.
+parts keep its cause and times. `archive` rows tell of slots that the archive's file lacks while a candle stands there,
+of another source or of an earlier version of the file: they go when the file holds it. Every other row goes when its
+candles arrive.
 
     record_hole(conn, key, start, end, cause="pending", first_seen=now)
     settle(conn, key, start, cause="exchange", at=now)
@@ -142,6 +143,15 @@ def drop_filled(conn: psycopg.Connection, key: SeriesKey, start: datetime, end: 
                 _rewrite(conn, key, removed=[hole], added=_joined(left))
                 dropped += filled
         return dropped
+
+
+def drop_regained(conn: psycopg.Connection, key: SeriesKey, start: datetime, end: datetime) -> None:
+    """Take the slots of [start, end), which the archive holds now, out of the `archive` rows."""
+    with translated("drop regained slots", key=key), conn.transaction():
+        hold_until_commit(conn, "holes", key)
+        for hole in _overlapping(conn, key, start, end):
+            if hole.cause == FILLED_ELSEWHERE:
+                _rewrite(conn, key, removed=[hole], added=_outside([hole], start, end))
 
 
 def _says(known: Sequence[Hole], stated: Hole) -> bool:

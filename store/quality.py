@@ -18,7 +18,7 @@ import psycopg
 
 from contracts import SeriesKey
 from store.candle_reads import extent, missing_ranges, stored_digest
-from store.gaps import holes
+from store.gaps import FILLED_ELSEWHERE, holes
 from store.ledger import digests
 
 MOST: Final = 20
@@ -41,19 +41,39 @@ class Violations:
 
 
 def unexplained_holes(conn: psycopg.Connection, key: SeriesKey, start: datetime, end: datetime) -> Violations:
-    """Runs of slots before the last stored candle of the series that hold no candle and stand in no ledger row."""
+    """Runs of slots before the last stored candle of the series that hold no candle and that no ledger row explains.
+
+    Those before the window count too: what is computed from the window waits for them. Where digests and ledger add up
+    to all of its slots, no candle before the window is looked at. An `archive` row speaks of candles that are there.
+    """
     stored = extent(conn, key)
     if stored is None:
         return Violations()
-    known = [(hole.start, hole.end) for hole in holes(conn, key, start, end)]
+    begin, until = max(start, stored.first), min(end, stored.last)
+    if not _accounted(conn, key, stored.first, min(begin, stored.last)):
+        begin = stored.first
+    known = _explained(conn, key, begin, until)
     found = []
-    for first, stop in missing_ranges(conn, key, max(start, stored.first), min(end, stored.last)):
+    for first, stop in missing_ranges(conn, key, begin, until):
         covered = sum(
             key.tf.bars_in(max(first, begun), min(stop, over)) for begun, over in known if begun < stop and over > first
         )
         if covered < key.tf.bars_in(first, stop):
             found.append(f"{key} {first.isoformat()} to {stop.isoformat()}")
     return Violations(len(found), tuple(found[:MOST]))
+
+
+def _explained(
+    conn: psycopg.Connection, key: SeriesKey, start: datetime, end: datetime
+) -> list[tuple[datetime, datetime]]:
+    return [(hole.start, hole.end) for hole in holes(conn, key, start, end) if hole.cause != FILLED_ELSEWHERE]
+
+
+def _accounted(conn: psycopg.Connection, key: SeriesKey, start: datetime, end: datetime) -> bool:
+    """Whether the months from the first candle, `start`, to `end` have as many candles and holes as slots."""
+    rows = sum(entry.rows for entry in digests(conn, key) if entry.month < end.date())
+    holed = sum(key.tf.bars_in(max(a, start), min(b, end)) for a, b in _explained(conn, key, start, end))
+    return rows + holed >= key.tf.bars_in(start, end)
 
 
 def digest_mismatches(conn: psycopg.Connection, key: SeriesKey, start: datetime, end: datetime) -> Violations:

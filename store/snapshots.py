@@ -1,8 +1,9 @@
 """States of the engine to resume from, each with the chain of the candles it has seen.
 
 A snapshot may be resumed from only while the stored candles still have its chain and the engine is the same one; the
-caller compares, `latest` finds the candidates. Month ends are kept; of live ones the last three of a series are kept.
-The state is the engine's own binary with its own checksum: it is stored as it comes.
+caller compares, `latest` finds the candidates, `first_outdated` the month where they end. Month ends are kept; of live
+ones the last three of a series are kept. The state is the engine's own binary with its own checksum: it is stored as it
+comes.
 
     write_snapshot(conn, Snapshot(key, ts, engine.params_hash, engine.engine_version, chain, blob))
 """
@@ -10,7 +11,7 @@ The state is the engine's own binary with its own checksum: it is stored as it c
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final
 
 import psycopg
@@ -85,6 +86,24 @@ def latest(
 ) -> Snapshot | None:
     """The last snapshot of that engine at or before `until`; None where there is none."""
     return _select(conn, key, params_hash=params_hash, engine_version=engine_version, until=until)
+
+
+def first_outdated(conn: psycopg.Connection, key: SeriesKey) -> date | None:
+    """The first month whose analysis was made from other candles than are stored now; None = there is none.
+
+    A month that was never analysed is not outdated; live snapshots are not looked at.
+    """
+    with translated("look for outdated months", key=key):
+        row = conn.execute(
+            """
+            SELECT min(d.month) FROM market.candle_digests d JOIN analysis.engine_snapshots s USING (venue, symbol, tf)
+            WHERE venue = %s AND symbol = %s AND tf = %s AND NOT s.live AND s.chain IS DISTINCT FROM d.chain
+              AND s.ts > d.month::timestamp AT TIME ZONE 'UTC'
+              AND s.ts <= (d.month + interval '1 month') AT TIME ZONE 'UTC'
+            """,
+            [key.venue, key.symbol, str(key.tf)],
+        ).fetchone()
+    return None if row is None else row[0]
 
 
 def drop_from(conn: psycopg.Connection, key: SeriesKey, ts: datetime) -> int:

@@ -67,6 +67,15 @@ def series_of(windows: Sequence[Window]) -> str:
     return sql.SQL(" UNION ALL ").join(one.format(key.venue, key.symbol, str(key.tf)) for key in keys).as_string(None)
 
 
+def spans_of(windows: Sequence[Window]) -> str:
+    """A query of the instruments of `windows` and of their time: venue, symbol, starts, ends."""
+    spans = sorted({(window.key.instrument, window.start, window.end) for window in windows})
+    one = sql.SQL("SELECT {}::text AS venue, {}::text AS symbol, {}::timestamptz AS starts, {}::timestamptz AS ends")
+    rows = [one.format(key.venue, key.symbol, start, end) for key, start, end in spans]
+    nothing = sql.Composed([one.format(*[None] * 4), sql.SQL(" WHERE false")])
+    return sql.SQL(" UNION ALL ").join(rows or [nothing]).as_string(None)
+
+
 def _branch(rows: Rows, window: Window, number: int) -> sql.Composed:
     length = window.key.tf.duration
     shift = length if rows.known else 0 * length

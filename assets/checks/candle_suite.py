@@ -16,7 +16,13 @@ _ROLLED = ("open", "high", "low", "close", "volume", "trades", "taker_buy_vol", 
 
 CANDLES = Rows("market.candles", "open_time")
 CANDLES_LED_IN = Rows("market.candles", "open_time", lead_in=JUMP_BARS)
-QUARANTINE = Rows("market.quarantine", "coalesce(open_time, seen_at)")
+# Where a refused row has no readable time, its origin ends with the month or day of the file, or of what was asked.
+_ASKED = "([0-9][0-9][0-9][0-9]-[0-1][0-9](-[0-3][0-9])?)([.]zip)?$"
+_PLACED = (
+    f"coalesce(open_time, to_date((regexp_match(origin, '{_ASKED}'))[1], 'YYYY-MM-DD')::timestamp AT TIME ZONE 'UTC', "
+    "seen_at)"
+)
+QUARANTINE = Rows("market.quarantine", _PLACED)
 
 # A bar is compared where every shorter bar in it is stored: over a hole the exchange alone knows what it summed up.
 _DIFFERENCES = ", ".join(
@@ -119,8 +125,7 @@ CANDLE_SUITE = Suite(
             "The exchange delivered no candle that had to be refused.",
             QUARANTINE,
             unexpected(
-                "SELECT venue, symbol, tf, coalesce(open_time, seen_at) AS at, reason, source, payload, origin "
-                "FROM {batch}"
+                f"SELECT venue, symbol, tf, {_PLACED} AS at, reason, source, payload, origin FROM {{batch}}"  # noqa: S608 - constants
             ),
             blocking=False,
         ),

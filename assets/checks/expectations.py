@@ -20,7 +20,7 @@ from urllib.parse import unquote, urlsplit
 
 from psycopg.conninfo import conninfo_to_dict
 
-from assets.checks.batches import Window, query_of, series_of
+from assets.checks.batches import Window, query_of, series_of, spans_of
 from assets.checks.suites import UNEXPECTED_ROWS, Expectation, Rows, Suite
 
 if TYPE_CHECKING:
@@ -136,7 +136,11 @@ def _validate(
     from great_expectations.core.run_identifier import RunIdentifier
 
     batch = source.add_query_asset(title, query=query_of(rows, windows)).add_batch_definition_whole_table("rows")
-    given = {"{bars}": f"({query_of(_CANDLES, windows)})", "{series}": f"({series_of(windows)})"}
+    given = {
+        "{bars}": f"({query_of(_CANDLES, windows)})",
+        "{series}": f"({series_of(windows)})",
+        "{spans}": f"({spans_of(windows)})",
+    }
     suite = gx.ExpectationSuite(title, [_expectation(name, one, given) for name, one in expectations.items()])
     definition = gx.ValidationDefinition(name=title, data=batch, suite=context.suites.add(suite))
     checkpoint = gx.Checkpoint(
@@ -167,7 +171,8 @@ def _expectation(name: str, expectation: Expectation, given: Mapping[str, str]) 
         return getattr(gxe, expectation.kind)(**expectation.kwargs, **shared)
     query = str(expectation.kwargs["unexpected_rows_query"])
     for placeholder, subselect in given.items():
-        query = query.replace(placeholder, subselect)
+        # The library takes a brace for its own placeholder, and a symbol may hold one.
+        query = query.replace(placeholder, subselect.replace("{", "{{").replace("}", "}}"))
     return UnexpectedRows(unexpected_rows_query=counted(query), **shared)
 
 

@@ -53,17 +53,36 @@ FROM bar LEFT JOIN early USING (venue, symbol, tf, ts)
 WHERE {" OR ".join(_MISPLACED.values())}
 """  # noqa: S608 - constants
 
-# What a hole that still waits for its cause keeps from being analysed is not missed: only rows before the last one are.
+# What the analysis does not reach is not missed: what lies behind the first hole waiting for its cause, of the series
+# or of its sub-timeframe, and what that one has not got to. Nor what it has yet to look at again, a month whose candles
+# changed since its snapshot was taken.
 _ROW_A_BAR = """
+WITH reach AS (
+    SELECT kept.venue, kept.symbol, kept.tf, least(
+        (SELECT min(g.from_time) FROM market.candle_gaps g
+         WHERE g.venue = kept.venue AND g.symbol = kept.symbol AND g.tf IN (kept.tf, s.sub_tf) AND g.cause = 'pending'),
+        (SELECT max(i.ts) FROM analysis.indicators i
+         WHERE i.venue = kept.venue AND i.symbol = kept.symbol AND i.tf = s.sub_tf)
+    ) AS until
+    FROM {series} AS kept LEFT JOIN market.series s USING (venue, symbol, tf)
+), changed AS (
+    SELECT d.venue, d.symbol, d.tf, d.month
+    FROM {series} AS kept JOIN market.candle_digests d USING (venue, symbol, tf)
+    JOIN analysis.engine_snapshots s USING (venue, symbol, tf)
+    WHERE NOT s.live AND s.chain IS DISTINCT FROM d.chain
+      AND s.ts > d.month::timestamptz AND s.ts <= d.month + interval '1 month'
+)
 SELECT coalesce(bar.venue, candle.venue) AS venue, coalesce(bar.symbol, candle.symbol) AS symbol,
        coalesce(bar.tf, candle.tf) AS tf, ts,
        CASE WHEN bar.tf IS NULL THEN 'no indicators' ELSE 'no candle' END AS missing
 FROM (SELECT venue, symbol, tf, series, ts FROM {batch}) AS bar
-FULL JOIN (SELECT venue, symbol, tf, series, open_time + length AS ts FROM {bars} AS bars) AS candle USING (series, ts)
-WHERE candle.tf IS NULL OR bar.tf IS NULL AND ts < (
-    SELECT max(i.ts) FROM analysis.indicators i
-    WHERE i.venue = candle.venue AND i.symbol = candle.symbol AND i.tf = candle.tf
-)
+FULL JOIN (
+    SELECT venue, symbol, tf, series, length, open_time + length AS ts FROM {bars} AS bars
+) AS candle USING (series, ts)
+LEFT JOIN reach ON reach.venue = candle.venue AND reach.symbol = candle.symbol AND reach.tf = candle.tf
+WHERE candle.tf IS NULL OR bar.tf IS NULL AND ts <= coalesce(reach.until, 'infinity')
+  AND (candle.venue, candle.symbol, candle.tf, date_trunc('month', ts - length)::date)
+      NOT IN (SELECT venue, symbol, tf, month FROM changed)
 """
 
 _OUTSIDE = " OR ".join(
@@ -84,7 +103,7 @@ INDICATOR_SUITE = Suite(
     {
         "one_row_a_bar": Expectation(
             "indicators",
-            "Every candle up to the last analysed one has its indicators, and they have their candle.",
+            "Every candle that the analysis reaches has its indicators, and they have their candle.",
             INDICATORS,
             unexpected(_ROW_A_BAR),
         ),

@@ -87,7 +87,7 @@ def _of_expectation(suite: Suite, answer: Answer, windows: Sequence[Window]) -> 
     }
     if answer.page is not None:
         metadata["data docs"] = dg.MetadataValue.path(str(answer.page))
-    description = None
+    description = _nothing(windows)
     if answer.error is not None:
         description = f"It could not be answered: {answer.error}"
     elif not answer.passed:
@@ -114,13 +114,18 @@ def _of_question(
         check_name=name,
         passed=found.count == 0,
         severity=dg.AssetCheckSeverity.ERROR,
-        description=None if found.count == 0 else f"{found.count} places, the first: {found.places[0]}",
+        description=f"{found.count} places, the first: {found.places[0]}" if found.count else _nothing(windows),
         metadata={
             "violations": found.count,
             "series": len(windows),
             "places": dg.MetadataValue.md("\n".join(f"- {place}" for place in found.places) or "none"),
         },
     )
+
+
+def _nothing(windows: Sequence[Window]) -> str | None:
+    """What is said of a check that had nothing to look at; None = it had."""
+    return None if windows else "nothing to check: no series of the run's instruments is enabled"
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -2,8 +2,8 @@
 
 A suite holds the expectations of the tables that one step checks. Most are a query for the rows that must not exist:
 `{batch}` in it stands for the rows of the run's windows (with the constants that `assets.checks.batches` adds), and
-`{bars}` and `{series}` for the candles and the series of the same windows. Findings are ordered by its first four
-columns: the key, the time, and whatever comes next.
+`{bars}`, `{series}` and `{spans}` for the candles, the series and the instruments with the times of the same windows.
+Findings are ordered by its first four columns: the key, the time, and whatever comes next.
 
     Expectation("candles", "Prices are positive.", CANDLES, where("low <= 0", show="low"))
 """

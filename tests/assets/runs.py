@@ -56,17 +56,14 @@ def job_for(
     return Job(series[0].instrument, series, wanted, Run(listed, delisted), venue.clock())
 
 
-def load(
-    conn: psycopg.Connection,
-    venue: FakeVenue,
-    wanted: Sequence[Month],
-    *,
-    confirm_holes: bool = True,
-    **listing: datetime,
-) -> RunReport:
+def load(conn: psycopg.Connection, venue: FakeVenue, wanted: Sequence[Month], **listing: datetime) -> RunReport:
     """Load those months of every series of the venue."""
-    job = job_for(venue, wanted, **listing)
-    return asyncio.run(run_candles(job, conn, venue.effects(), confirm_holes=confirm_holes))
+    return asyncio.run(run_candles(job_for(venue, wanted, **listing), conn, venue.effects()))
+
+
+def load_without_confirming(conn: psycopg.Connection, venue: FakeVenue, wanted: Sequence[Month]) -> RunReport:
+    """The same, but holes are not asked about a second time."""
+    return asyncio.run(run_candles(job_for(venue, wanted), conn, venue.effects(), confirm_holes=False))
 
 
 def keep(

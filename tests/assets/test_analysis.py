@@ -7,12 +7,15 @@ import psycopg
 import pytest
 
 from assets.analysis import TABLES
+from assets.partitions import Month, partition_key
 from contracts import SeriesKey, Timeframe
 from engine import ENGINE_VERSION, EngineParams
 from store.analysis import Engine, claim_engine
+from store.connections import connect
+from store.roles import OWNER
 from tests.assets.fakes import INSTRUMENT, KEY, slot, venue_of
 from tests.assets.passes import FEB, FEB_BARS, JAN, JAN_BARS, analyse, assert_computed_from_the_start, tables
-from tests.assets.runs import World, exchange_of, failure_of, keep, load
+from tests.assets.runs import World, exchange_of, failure_of, keep, load, revise
 from tests.databases import Database
 from tests.engine.bits import assert_same_tables
 
@@ -30,6 +33,16 @@ def materialized(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, obj
     """The metadata of the one materialization of an asset in a run."""
     [event] = [e for e in result.all_events if e.is_step_materialization and e.asset_key == dg.AssetKey(asset)]
     return {name: value.value for name, value in event.step_materialization_data.materialization.metadata.items()}
+
+
+def version_of(instance: dg.DagsterInstance, month: Month) -> str | None:
+    """The data version of the last materialization of a month's indicators."""
+    wanted = dg.AssetRecordsFilter(
+        asset_key=dg.AssetKey("indicators"), asset_partitions=[str(partition_key(INSTRUMENT, month))]
+    )
+    [record] = instance.fetch_materializations(wanted, limit=1).records
+    event = record.asset_materialization
+    return None if event is None or event.tags is None else event.tags.get("dagster/data_version")
 
 
 def test_the_asset_writes_every_table_and_says_what_it_did(world: World, conn: psycopg.Connection) -> None:
@@ -113,6 +126,32 @@ def test_a_run_for_an_early_month_goes_on_to_the_last_stored_one(world: World, c
         for event in result.asset_materializations_for_node("analysis")
     }
     assert partitions == {(table, f"{INSTRUMENT}|{month}") for table in TABLES for month in (JAN, FEB)}
+
+
+def test_a_month_written_beside_those_of_the_run_has_a_new_version_each_time(
+    world: World, conn: psycopg.Connection
+) -> None:
+    venue = venue_of(JAN_BARS + FEB_BARS, now=MARCH)
+    load(conn, venue, (JAN, FEB))
+    versions = []
+    for column in ("low", "high"):
+        revise(conn, venue, slot(3), venue.tape[KEY][column][3])
+        assert world.analyse((JAN,)).success
+        versions.append(version_of(world.instance, FEB))
+    assert None not in versions
+    assert versions[0] != versions[1]
+
+
+def test_a_pass_that_ends_half_way_tells_of_the_months_it_wrote_beside_those_of_the_run(
+    world: World, conn: psycopg.Connection
+) -> None:
+    load(conn, venue_of(JAN_BARS + FEB_BARS, now=MARCH), (JAN, FEB))
+    with connect(world.database.dsn(OWNER), application_name="test") as owner:
+        owner.execute(
+            "ALTER TABLE analysis.indicators ADD CONSTRAINT no_february CHECK (ts < '2022-02-01 12:00+00') NOT VALID"
+        )
+    assert not world.analyse((FEB,)).success
+    assert version_of(world.instance, JAN) is not None
 
 
 def test_a_sub_timeframe_that_is_not_kept_fails_the_run_with_what_to_do(world: World, conn: psycopg.Connection) -> None:

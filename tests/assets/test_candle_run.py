@@ -13,7 +13,7 @@ from store.candle_reads import read_candles, source_counts, stored_digest
 from store.candles import MergeCounts, merge_candles
 from store.ledger import digests
 from tests.assets.fakes import INSTRUMENT, KEY, ORIGINS, RefusedRow, slot, venue_of, with_close
-from tests.assets.runs import job_for, keep, ledger_of, load, months, stored
+from tests.assets.runs import job_for, keep, ledger_of, load, load_without_confirming, months, stored
 from venues.binance.errors import ArchiveRejected, VenueUnavailable
 
 JAN, FEB = Month(2022, 1), Month(2022, 2)
@@ -155,7 +155,7 @@ def test_a_run_soon_after_a_killed_one_waits_for_the_rest_of_the_thirty_seconds(
 def test_a_run_that_is_not_to_confirm_holes_leaves_them_pending_and_waits_for_nothing(conn: psycopg.Connection) -> None:
     venue = venue_of(JAN_BARS, now=MARCH)
     venue.lacks = {origin: {slot(300)} for origin in ORIGINS}
-    report = load(conn, venue, months("2022-01"), confirm_holes=False)
+    report = load_without_confirming(conn, venue, months("2022-01"))
     assert venue.clock.slept == []
     assert ledger_of(conn) == [("pending", 300, 301)]
     assert report.pending == 1
@@ -204,9 +204,9 @@ def test_a_row_that_every_source_refuses_is_quarantined_with_its_hole(conn: psyc
     assert ledger_of(conn) == [("quarantined", 300, 301)]
     kept = conn.execute("SELECT source, origin, open_time, payload FROM market.quarantine ORDER BY id").fetchall()
     assert kept == [
+        ("rest", "binance_spot klines 2022-01", slot(300), bad.payload),
         ("archive", venue_url("monthly", "BTCUSDT-1h-2022-01"), slot(300), bad.payload),
         ("archive", venue_url("daily", "BTCUSDT-1h-2022-01-13"), slot(300), bad.payload),
-        ("rest", "binance_spot klines", slot(300), bad.payload),
     ]
     assert report.quarantined == 3
     assert venue.clock.slept == []

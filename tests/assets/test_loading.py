@@ -26,8 +26,7 @@ def want(
     key: SeriesKey = KEY,
 ) -> Fetched:
     """Fetch what is missing of January (all of it where nothing is said)."""
-    read_files = frozenset(venue.url(name) for name in read)
-    wanted = Wanted(key, window, missing or (window,), read_files, venue.clock())
+    wanted = Wanted(key, window, missing or (window,), frozenset(read), venue.clock())
     return asyncio.run(fetch(wanted, venue, venue))
 
 

@@ -10,9 +10,10 @@ from assets.verification import READABLE_CHECK, RUN_AGAIN, Rerun, candle_verific
 from store.ledger import digests
 from store.roles import BATCH
 from tests.assets.fakes import INSTRUMENT, KEY, FakeVenue, slot, venue_of, with_close
+from tests.assets.passes import analyse
 from tests.assets.runs import QUIET, exchange_of, failure_of, keep, load, months
 from tests.databases import Database
-from venues.binance.errors import ArchiveRejected
+from venues.binance.errors import ArchiveRejected, VenueUnavailable
 
 JAN, FEB = months("2022-01", "2022-02")
 MARCH = datetime(2022, 3, 10, tzinfo=UTC)
@@ -57,6 +58,7 @@ def test_an_unchanged_instrument_asks_for_no_run(
     assert event.metadata["dagster/row_count"].value == 2
     assert event.metadata["files unchanged"].value == 2
     assert event.metadata["months whose chain moved"].value == "none"
+    assert event.metadata["files that are gone"].value == "none"
 
 
 def test_a_change_asks_for_exactly_the_months_from_it_on_and_once(
@@ -79,6 +81,37 @@ def test_a_change_asks_for_exactly_the_months_from_it_on_and_once(
     assert (later.first, later.last) == (JAN, FEB)
     assert later.run_key != rerun.run_key
     assert [entry.chain for entry in digests(conn, KEY)].count(None) == 0
+
+
+def test_what_a_verification_moved_that_failed_half_way_is_told_by_the_next_until_it_is_computed(
+    database: Database, venue: FakeVenue, instance: dg.DagsterInstance, conn: psycopg.Connection
+) -> None:
+    analyse(conn)
+    venue.archived[KEY] = with_close(venue.tape[KEY], slot(3), "99999.5")
+    venue.errors["unchanged BTCUSDT-1h-2022-02"] = VenueUnavailable("reset by peer")
+    assert not verify(database, venue, instance).success
+    venue.errors.clear()
+    event = told(verify(database, venue, instance))
+    assert event.metadata["months whose chain moved"].value == "none"
+    assert [(rerun.first, rerun.last) for rerun in reruns_of(event.metadata)] == [(JAN, FEB)]
+    analyse(conn)
+    assert reruns_of(told(verify(database, venue, instance)).metadata) == []
+
+
+def test_a_change_that_comes_back_asks_for_a_run_each_time(
+    database: Database, venue: FakeVenue, instance: dg.DagsterInstance
+) -> None:
+    keys = []
+    for close in ("99999.5", None, "99999.5"):
+        venue.archived[KEY] = venue.tape[KEY] if close is None else with_close(venue.tape[KEY], slot(3), close)
+        keys += [rerun.run_key for rerun in reruns_of(told(verify(database, venue, instance)).metadata)]
+    assert len(keys) == len(set(keys)) == 3
+
+
+def test_a_file_that_is_gone_is_named(database: Database, venue: FakeVenue, instance: dg.DagsterInstance) -> None:
+    venue.unpublished = {"BTCUSDT-1h-2022-01"}
+    event = told(verify(database, venue, instance))
+    assert event.metadata["files that are gone"].value == "- BTCUSDT-1h-2022-01.zip"
 
 
 def test_a_file_that_contradicts_itself_turns_the_check_red_and_the_others_are_told(

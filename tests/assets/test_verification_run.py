@@ -164,6 +164,60 @@ def test_rest_that_disagrees_with_the_archive_loses_and_is_kept(conn: psycopg.Co
     assert (report.merged.counts.lost, report.moved) == (1, {})
 
 
+def kept_by_rest(conn: psycopg.Connection) -> FakeVenue:
+    """A running month that REST alone brought; its daily files are there from now on."""
+    venue = venue_of(19 * 24, now=RUNNING)
+    venue.unpublished = {"BTCUSDT-1h-2022-01", *(f"BTCUSDT-1h-2022-01-{day:02d}" for day in range(1, 20))}
+    load(conn, venue, (JAN,))
+    venue.unpublished = {"BTCUSDT-1h-2022-01"}
+    return venue
+
+
+@pytest.mark.parametrize("confirmed", ["before", "by the same verification"])
+def test_rest_does_not_overrule_an_archive_that_confirmed_what_rest_brought_first(
+    conn: psycopg.Connection, confirmed: str
+) -> None:
+    venue, opened = kept_by_rest(conn), slot(18 * 24 + 3)
+    stands = close_of(conn, opened)
+    if confirmed == "before":
+        assert verified(conn, venue, (JAN,)).merged.counts.unchanged > 0
+    venue.archived[KEY] = venue.tape[KEY]
+    venue.tape[KEY] = with_close(venue.tape[KEY], opened, "12345.6")
+    for _ in range(2):
+        verified(conn, venue, (JAN,))
+        assert close_of(conn, opened) == stands
+        assert (opened, "12345.6", "rest") in [row[:3] for row in revisions(conn)]
+    assert [lost for *_, lost in revisions(conn) if lost] == [True]
+    assert digests(conn, KEY)[0].sha256 == digest(venue.archived[KEY])
+
+
+def test_of_a_candle_that_the_archives_file_lacks_rest_has_the_last_word(conn: psycopg.Connection) -> None:
+    opened = slot(18 * 24 + 3)
+    venue = kept_by_rest(conn)
+    venue.lacks["daily"] = {opened}
+    verified(conn, venue, (JAN,))
+    assert ledger_of(conn) == [("archive", 18 * 24 + 3, 18 * 24 + 4)]
+    venue.archived[KEY] = venue.tape[KEY]
+    venue.tape[KEY] = with_close(venue.tape[KEY], opened, "12345.6")
+    verified(conn, venue, (JAN,))
+    assert close_of(conn, opened) == "12345.6"
+
+
+def test_what_a_file_published_anew_lacks_and_what_it_holds_again_is_true_in_the_ledger(
+    conn: psycopg.Connection,
+) -> None:
+    venue = venue_of(JAN_BARS + FEB_BARS, now=MARCH)
+    load(conn, venue, BOTH)
+    stands = close_of(conn, slot(5))
+    venue.lacks["monthly"] = {slot(5)}
+    report = verified(conn, venue, BOTH)
+    assert (close_of(conn, slot(5)), report.moved) == (stands, {})
+    assert ledger_of(conn) == [("archive", 5, 6)]
+    venue.lacks["monthly"] = set()
+    verified(conn, venue, BOTH)
+    assert ledger_of(conn) == []
+
+
 @pytest.mark.parametrize("how", ["hole", "refused"])
 def test_a_slot_that_rest_alone_settled_is_asked_for_again_and_filled_when_it_has_it(
     conn: psycopg.Connection, how: str
@@ -182,7 +236,7 @@ def test_a_slot_that_rest_alone_settled_is_asked_for_again_and_filled_when_it_ha
     report = verified(conn, venue, BOTH)
     assert report.merged.counts.inserted == 1
     assert report.moved == {KEY: {JAN, FEB}}
-    assert ledger_of(conn) == []
+    assert ledger_of(conn) == [("archive", 9, 10)]
 
 
 def test_what_rest_does_not_have_any_more_makes_no_hole_of_a_stored_candle(conn: psycopg.Connection) -> None:
@@ -226,7 +280,7 @@ def test_a_file_that_contradicts_itself_is_told_and_the_other_months_go_on(conn:
     assert close_of(conn, slot(JAN_BARS + 3)) == "99999.5"
 
 
-def test_a_file_that_is_gone_changes_nothing(conn: psycopg.Connection) -> None:
+def test_a_file_that_is_gone_changes_nothing_and_is_told(conn: psycopg.Connection) -> None:
     venue = venue_of(JAN_BARS + FEB_BARS, now=MARCH)
     load(conn, venue, BOTH)
     before = stored(conn)
@@ -235,6 +289,7 @@ def test_a_file_that_is_gone_changes_nothing(conn: psycopg.Connection) -> None:
     assert venue.calls == ["unchanged BTCUSDT-1h-2022-01", "month BTCUSDT-1h-2022-01"]
     assert stored(conn) == before
     assert (report.unchanged, report.replaced) == (0, [])
+    assert [url.rsplit("/", 1)[-1] for url in report.vanished] == ["BTCUSDT-1h-2022-01.zip"]
 
 
 def test_an_archive_that_cannot_be_reached_fails_and_keeps_what_was_verified(conn: psycopg.Connection) -> None:

@@ -47,6 +47,13 @@ def test_a_candle_of_a_later_month_changes_nothing_of_an_earlier_one(conn: psyco
     assert versions(conn) == before
 
 
+def test_the_last_month_of_a_run_has_the_same_versions_wherever_the_run_began(conn: psycopg.Connection) -> None:
+    keep(conn, KEY)
+    load(conn, venue_of({KEY: 900}, now=T0 + hours(1200)), months("2022-01", "2022-02"))
+    gaps.record_hole(conn, KEY, T0 - hours(2), T0, cause="unlisted", first_seen=T0)
+    assert versions(conn, Task(INSTRUMENT, months("2022-02"))) == versions(conn, BOTH)
+
+
 def test_a_hole_is_another_version_of_the_holes_alone(conn: psycopg.Connection) -> None:
     keep(conn, KEY)
     candles, holes = versions(conn)

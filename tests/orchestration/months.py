@@ -23,12 +23,14 @@ class Graph:
         version: Data version of the candles that the next run writes.
         bad: Instruments whose candles fail their check.
         broken: Assets whose step fails.
+        beside: Partitions that `indicators` tells of beside those of its run.
     """
 
     instance: dg.DagsterInstance
     version: str = "1"
     bad: set[str] = field(default_factory=set)
     broken: set[str] = field(default_factory=set)
+    beside: set[str] = field(default_factory=set)
     cursor: Any = None
     sensor_cursor: str | None = None
 
@@ -50,10 +52,13 @@ class Graph:
 
         def computed(name: str, group: str, *deps: str) -> dg.AssetsDefinition:
             @dg.multi_asset(name=name, specs=[dg.AssetSpec(name, group_name=group, deps=deps)], **cut)
-            def body() -> dg.MaterializeResult[None]:
+            def body(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
                 if name in self.broken:
                     msg = f"{name} is broken"
                     raise dg.Failure(msg)
+                for partition in self.beside if name == "indicators" else ():
+                    tags = {"dagster/data_version": context.run.run_id}
+                    context.log_event(dg.AssetMaterialization(name, partition=partition, tags=tags))
                 return dg.MaterializeResult(asset_key=name)
 
             return body

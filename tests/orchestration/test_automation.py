@@ -46,6 +46,16 @@ def test_one_partition_is_asked_for_as_a_range_of_one(graph: Graph) -> None:
     assert graph.sensor_tick() == [(B, "2024-03", "2024-03", FOLLOWERS)]
 
 
+def test_marts_of_months_that_the_analysis_wrote_beside_its_run_are_asked_for(graph: Graph) -> None:
+    graph.run("backfill", A, "2024-01", "2024-03")
+    graph.tick()
+    graph.load(A, "2024-03")
+    graph.tick()
+    graph.beside = {f"{A}|2024-01", f"{A}|2024-02"}
+    assert graph.run("computed", A, "2024-03")
+    assert graph.looks() == [{"fct_signals": graph.beside}]
+
+
 def test_candles_that_were_found_unchanged_start_nothing(graph: Graph) -> None:
     graph.load(A)
     graph.tick()

@@ -57,6 +57,7 @@ def test_every_asset_says_what_it_is_whose_it_is_and_which_columns_it_has(defini
         schema = node.metadata["dagster/column_schema"]
         assert isinstance(schema, dg.TableSchema), key
         assert schema.columns, key
+        assert [column.name for column in schema.columns if not column.description] == [], key
 
 
 def test_partitioned_assets_are_cut_by_instrument_and_month_and_backfilled_in_one_run(

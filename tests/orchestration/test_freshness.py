@@ -17,7 +17,7 @@ def windows(spec: dg.AssetSpec) -> tuple[timedelta, timedelta] | None:
     return window.warn_window.to_timedelta(), window.fail_window.to_timedelta()
 
 
-def test_candles_age_in_hours_and_what_follows_them_an_hour_later() -> None:
+def test_candles_age_in_hours_and_what_is_made_only_when_they_changed_in_days() -> None:
     @dg.multi_asset(
         specs=[
             dg.AssetSpec("candles", group_name="market"),
@@ -33,7 +33,7 @@ def test_candles_age_in_hours_and_what_follows_them_an_hour_later() -> None:
     found = {spec.key.to_user_string(): windows(spec) for spec in asset.specs}
     assert found == {
         "candles": (timedelta(hours=2), timedelta(hours=3)),
-        "indicators": (timedelta(hours=3), timedelta(hours=4)),
+        "indicators": (timedelta(hours=26), timedelta(hours=50)),
         "exchange_rules": (timedelta(hours=26), timedelta(hours=50)),
         "made_by_hand": None,
     }

@@ -9,10 +9,15 @@ import pytest
 from assets.partitions import Month
 from assets.resources import Postgres
 from contracts import InstrumentKey
-from orchestration.schedules import SCHEDULES, recent_months, running_months
+from orchestration.requests import last_month
+from orchestration.schedules import SCHEDULES, recent_months, running_months, tail_months
+from store.candle_reads import missing_ranges
+from store.candles import merge_candles
 from store.errors import DatabaseUnavailable
 from store.ledger import write_digest
 from store.roles import BATCH
+from tests.assets.fakes import INSTRUMENT, KEY, slot, tape, venue_of
+from tests.assets.runs import load, months
 from tests.databases import Database
 from tests.orchestration.test_requests import PERP, SPOT, keep
 
@@ -70,6 +75,48 @@ def test_a_tick_asks_for_one_run_of_each_enabled_instrument(
     database: Database, instance: dg.DagsterInstance, name: str, expected: dict[str, tuple[str, str]]
 ) -> None:
     assert asked(database, instance, name) == expected
+
+
+@pytest.mark.usefixtures("kept")
+def test_the_tail_begins_at_the_last_stored_bar_of_the_series_that_ends_first(
+    conn: psycopg.Connection, database: Database, instance: dg.DagsterInstance
+) -> None:
+    keep(conn, SPOT.series("1h"))
+    for tf, opened in (("1m", AT), ("1h", datetime(2024, 3, 30, 11, tzinfo=UTC))):
+        key = SPOT.series(tf)
+        merge_candles(conn, key, tape(key, key.tf.floor(opened), 1), "rest", seen_at=AT)
+    assert asked(database, instance, "hourly_tail") == {
+        str(SPOT): ("2024-03", "2024-06"),
+        str(PERP): ("2024-06", "2024-06"),
+    }
+
+
+def test_a_month_that_ended_while_nothing_ran_is_completed_by_the_next_tail(conn: psycopg.Connection) -> None:
+    keep(conn, KEY)
+    load(conn, venue_of(29 * 24 + 12, now=slot(29 * 24 + 12)), months("2022-01"))
+    back = datetime(2022, 2, 3, 6, 2, tzinfo=UTC)
+    venue = venue_of(33 * 24 + 6, now=back)
+    venue.unpublished = {
+        name for day in range(1, 32) for name in ("BTCUSDT-1h-2022-01", f"BTCUSDT-1h-2022-01-{day:02d}")
+    }
+    first, last = tail_months(back, last_month(conn, INSTRUMENT))
+    load(conn, venue, months(str(first), str(last)))
+    assert missing_ranges(conn, KEY, slot(0), slot(33 * 24 + 6)) == []
+
+
+@pytest.mark.parametrize(
+    ("last_stored", "first"),
+    [
+        (None, Month(2024, 6)),
+        (Month(2024, 6), Month(2024, 6)),
+        (Month(2024, 5), Month(2024, 5)),
+        (Month(2023, 6), Month(2023, 6)),
+        (Month(2019, 1), Month(2023, 6)),
+        (Month(2024, 7), Month(2024, 6)),
+    ],
+)
+def test_the_tail_makes_up_for_a_year_without_a_tick_and_no_more(last_stored: Month | None, first: Month) -> None:
+    assert tail_months(AT, last_stored) == (first, Month(2024, 6))
 
 
 @pytest.mark.usefixtures("kept")

@@ -14,8 +14,8 @@ from tests.orchestration.months import QUIET
 A, B = "binance_spot:AAAUSDT", "binance_spot:BBBUSDT"
 
 
-def moved(instrument: str, first: str, *, last: str = "2024-06", chains: str = "c0ffee") -> dict[str, str]:
-    return {"instrument": instrument, "first": first, "last": last, "chains": chains}
+def moved(instrument: str, first: str, *, last: str = "2024-06", found_by: str = "c0ffee") -> dict[str, str]:
+    return {"instrument": instrument, "first": first, "last": last, "found_by": found_by}
 
 
 def verified(instance: dg.DagsterInstance, months: list[str], *reruns: dict[str, str]) -> None:
@@ -73,9 +73,9 @@ def test_every_instrument_between_two_looks_is_seen(instance: dg.DagsterInstance
 
 def test_another_change_of_the_same_months_has_a_run_of_its_own(instance: dg.DagsterInstance) -> None:
     sensor = Sensor(instance)
-    verified(instance, ["2024-06"], moved(A, "2024-05", chains="one"))
+    verified(instance, ["2024-06"], moved(A, "2024-05", found_by="one"))
     [first] = sensor.look()
-    verified(instance, ["2024-06"], moved(A, "2024-05", chains="two"))
+    verified(instance, ["2024-06"], moved(A, "2024-05", found_by="two"))
     [second] = sensor.look()
     assert first.run_key != second.run_key
 

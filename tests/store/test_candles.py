@@ -91,6 +91,33 @@ def test_archive_stands_over_rest_over_ws_and_the_other_version_is_filed(
         assert filed(conn) == [(T0, Decimal(102), arriving, True, LATER, None)]
 
 
+@pytest.mark.parametrize("arriving", ["ws", "rest"])
+def test_where_the_archive_holds_the_candle_nothing_else_replaces_it_whatever_source_its_row_names(
+    conn: psycopg.Connection, arriving: Source
+) -> None:
+    merge_candles(conn, KEY, candles([0, 1], close="101"), arriving, seen_at=SEEN)
+    held = [(T0, T0 + minutes(1)), (T0 + minutes(2), T0 + minutes(3))]
+    arrived = candles([0, 1, 2], close="102")
+    counts = merge_candles(conn, KEY, arrived, arriving, seen_at=LATER, held=held)
+    assert counts == MergeCounts(inserted=1, revised=1, lost=1)
+    assert standing(conn) == [
+        (T0, Decimal(101), arriving, SEEN),
+        (T0 + minutes(1), Decimal(102), arriving, LATER),
+        (T0 + minutes(2), Decimal(102), arriving, LATER),
+    ]
+    assert filed(conn) == [
+        (T0, Decimal(102), arriving, True, LATER, None),
+        (T0 + minutes(1), Decimal(101), arriving, False, SEEN, LATER),
+    ]
+
+
+def test_the_archive_itself_replaces_what_it_holds(conn: psycopg.Connection) -> None:
+    merge_candles(conn, KEY, candles([0], close="101"), "archive", seen_at=SEEN)
+    held = [(T0, T0 + minutes(1))]
+    merge_candles(conn, KEY, candles([0], close="102"), "archive", seen_at=LATER, held=held)
+    assert standing(conn) == [(T0, Decimal(102), "archive", LATER)]
+
+
 def test_a_losing_arrival_is_filed_once_however_often_it_comes(conn: psycopg.Connection) -> None:
     merge_candles(conn, KEY, candles([0]), "archive", seen_at=SEEN)
     for again in range(3):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from store.candles import merge_candles
 from store.connections import connect
 from store.errors import DatabaseRefused, FrameRejected
-from store.gaps import Cause, Hole, drop_filled, holes, pending, record_hole, settle
+from store.gaps import Cause, Hole, drop_filled, drop_regained, holes, pending, record_hole, settle
 from tests.databases import Database
 from tests.store.frames import KEY, SEEN, T0, candles, minutes
 
@@ -142,3 +142,13 @@ def test_the_ledger_obeys_its_laws_slot_by_slot(
             assert hole.first_seen <= first_seen.get(slot, hole.first_seen)
             assert (hole.resolved_at is None) == (hole.cause == "pending")
         first_seen = {slot: hole.first_seen for slot, hole in told}
+
+
+def test_what_the_archive_holds_again_leaves_the_rows_of_what_it_lacked(conn: psycopg.Connection) -> None:
+    record_hole(conn, KEY, at(0), at(9), cause="archive", first_seen=SEEN)
+    record_hole(conn, KEY, at(9), at(12), cause="exchange", first_seen=SEEN)
+    drop_regained(conn, KEY, at(3), at(10))
+    assert [(hole.cause, hole.start, hole.end) for hole in holes(conn, KEY, at(0), at(99))] == [
+        ("archive", at(0), at(3)),
+        ("exchange", at(9), at(12)),
+    ]

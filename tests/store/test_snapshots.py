@@ -1,6 +1,9 @@
+from datetime import UTC, date, datetime
+
 import psycopg
 
-from store.snapshots import Snapshot, drop_from, latest, snapshot_at, write_snapshot
+from store.ledger import write_digest
+from store.snapshots import Snapshot, drop_from, first_outdated, latest, snapshot_at, write_snapshot
 from tests.store.frames import KEY, T0, minutes
 
 PARAMS = "a" * 64
@@ -47,3 +50,38 @@ def test_snapshots_from_an_instant_on_can_be_dropped(conn: psycopg.Connection) -
         write_snapshot(conn, shot(slot))
     assert drop_from(conn, KEY, T0 + minutes(2)) == 2
     assert latest(conn, KEY, params_hash=PARAMS, engine_version=1, until=T0 + minutes(9)) == shot(1)
+
+
+def test_the_first_outdated_month_is_the_first_whose_candles_are_others_than_those_of_its_snapshot(
+    conn: psycopg.Connection,
+) -> None:
+    first, second = date(2022, 1, 1), date(2022, 2, 1)
+    for month in (first, second):
+        write_digest(conn, KEY, month, rows=1, sha256=f"{month.month:064x}", computed_at=T0)
+    assert first_outdated(conn, KEY) is None  # never analysed
+    rechained(conn, "a", "b")
+    # A state at the turn of the month has seen the month before.
+    ends = {first: datetime(2022, 2, 1, tzinfo=UTC), second: datetime(2022, 2, 9, tzinfo=UTC)}
+    for month, chain in ((first, "a"), (second, "b")):
+        write_snapshot(conn, Snapshot(KEY, ends[month], PARAMS, 1, chain * 64, b""))
+    assert first_outdated(conn, KEY) is None
+    rechained(conn, "a", "c")
+    assert first_outdated(conn, KEY) == second
+    rechained(conn, "d", None)
+    assert first_outdated(conn, KEY) == first
+    assert first_outdated(conn, KEY.instrument.series("5m")) is None
+
+
+def test_what_runs_live_makes_no_month_outdated(conn: psycopg.Connection) -> None:
+    write_digest(conn, KEY, date(2022, 1, 1), rows=1, sha256="0" * 64, computed_at=T0)
+    write_snapshot(conn, shot(5, live=True))
+    assert first_outdated(conn, KEY) is None
+
+
+def rechained(conn: psycopg.Connection, *chains: str | None) -> None:
+    """The chains of January and February are these now."""
+    for month, chain in enumerate(chains, start=1):
+        conn.execute(
+            "UPDATE market.candle_digests SET chain = %s WHERE month = %s",
+            [None if chain is None else chain * 64, date(2022, month, 1)],
+        )

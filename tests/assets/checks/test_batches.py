@@ -3,7 +3,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from assets.checks.batches import Window, query_of, series_of, windows_of
+from assets.checks.batches import Window, query_of, series_of, spans_of, windows_of
 from assets.checks.candle_suite import CANDLES, CANDLES_LED_IN
 from assets.checks.funding_suite import FUNDING
 from assets.checks.suites import Rows
@@ -73,6 +73,9 @@ def test_rows_of_an_instrument_are_taken_once_however_many_series_it_has(conn: p
     assert query_of(FUNDING, windows).count("FROM") == 1
     assert rows(conn, query_of(FUNDING, windows)) == []
     assert len(rows(conn, series_of(windows))) == 2
+    span = {"venue": "binance_usdm", "symbol": "BTCUSDT", "starts": JAN.start, "ends": JAN.end}
+    assert rows(conn, spans_of(windows)) == [span]
+    assert rows(conn, spans_of([])) == []
 
 
 def test_longer_series_are_compared_with_the_shortest_kept_one_that_divides_them(conn: psycopg.Connection) -> None:

@@ -1,10 +1,17 @@
 """Every expectation of candles is green on sound ones and red on the one defect it is there for."""
 
+from datetime import datetime
+
+import polars as pl
 import pytest
 
 from assets.checks.candle_suite import CANDLE_SUITE
-from tests.assets.checks.filled import answers, plant, red
+from store.connections import connect
+from store.ledger import quarantine
+from store.roles import BATCH
+from tests.assets.checks.filled import LONG, answers, plant, red
 from tests.databases import Database
+from venues.binance.validation import QUARANTINE_SCHEMA
 
 # Hours over a hole of 15m; the first is the first of its series too. The third is compared with its four quarters.
 _FIRST, _AT, _WHOLE = (
@@ -53,3 +60,24 @@ def test_a_planted_defect_turns_its_check_red(sound: Database, check: str) -> No
     assert found[check].error is None
     assert found[check].count == 1, found[check]
     assert red(found) == {check}
+
+
+@pytest.mark.parametrize(
+    ("origin", "seen", "found"),
+    [
+        ("https://archive/data/spot/monthly/klines/BTCUSDT/1h/BTCUSDT-1h-2022-01.zip", "2022-03-10", 1),
+        ("https://archive/data/spot/daily/klines/BTCUSDT/1h/BTCUSDT-1h-2022-01-31.zip", "2022-03-10", 1),
+        ("binance_spot klines 2022-01", "2022-03-10", 1),
+        ("https://archive/data/spot/monthly/klines/BTCUSDT/1h/BTCUSDT-1h-2021-12.zip", "2022-01-10", 0),
+        ("a stream", "2022-01-10", 1),
+        ("a stream", "2022-03-10", 0),
+    ],
+)
+def test_a_refused_row_without_a_readable_time_belongs_to_what_was_asked_for(
+    sound: Database, origin: str, seen: str, found: int
+) -> None:
+    with connect(sound.dsn(BATCH), application_name="test") as conn:
+        row = pl.DataFrame([(None, "?", "number_unreadable")], schema=QUARANTINE_SCHEMA, orient="row")
+        quarantine(conn, LONG, row, "rest", origin=origin, seen_at=datetime.fromisoformat(f"{seen}T00:00Z"))
+    [answer] = answers(sound, CANDLE_SUITE, ["nothing_quarantined"]).values()
+    assert (answer.error, answer.count) == (None, found)

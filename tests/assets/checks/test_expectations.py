@@ -10,7 +10,10 @@ import pytest
 from assets.checks.batches import Window
 from assets.checks.candle_suite import CANDLE_SUITE, CANDLES
 from assets.checks.expectations import MOST, Answer, address_of, ask, raised
+from assets.checks.funding_suite import FUNDING_SUITE
+from assets.checks.indicator_suite import INDICATOR_SUITE
 from assets.checks.suites import Expectation, Suite, unexpected, where
+from contracts import SeriesKey
 from store.connections import connect
 from store.roles import BATCH, OWNER
 from tests.assets.checks.filled import JAN, LONG, SHORT, answers, red
@@ -143,6 +146,17 @@ def test_each_query_is_asked_once(sound: Database) -> None:
     assert [row["n"] for row in answer.rows] == [1]
     with connect(sound.dsn(OWNER), application_name="test") as owner:
         assert owner.execute("SELECT last_value FROM market.asked").fetchone() == (1,)
+
+
+@pytest.mark.parametrize("suite", [CANDLE_SUITE, INDICATOR_SUITE, FUNDING_SUITE], ids=lambda suite: suite.name)
+def test_a_symbol_with_braces_quotes_or_a_percent_sign_can_be_asked_about(sound: Database, suite: Suite) -> None:
+    windows = [
+        Window(SeriesKey("binance_spot", odd, "1h"), JAN.start, JAN.end) for odd in ("A{X}", "A'B", "A%B", 'A"B')
+    ]
+    url = sound.dsn(BATCH)
+    found = {one.check: one for one in ask(suite, suite.expectations, windows, url=url, site=None, run="a run")}
+    assert {answer.error for answer in found.values()} == {None}
+    assert red(found) == set()
 
 
 def test_no_connection_is_left_behind(sound: Database) -> None:

@@ -68,3 +68,36 @@ def test_no_column_of_the_table_is_left_out() -> None:
     }
     assert {name for name, kind in columns.items() if kind == pl.Float64()} == set(FLOATS)
     assert set(columns) - set(FIRST_DEFINED) == {"range_pos"}
+
+
+_LATE = "ts > '2022-01-20 12:00+00'"
+_FORGOTTEN = f"DELETE FROM analysis.indicators WHERE tf = '1h' AND {_LATE}"  # noqa: S608 - constants
+_EVERY = "DELETE FROM analysis.indicators"
+_PENDING = (
+    "INSERT INTO market.candle_gaps VALUES ('binance_spot', 'BTCUSDT', '{tf}', '2022-01-20 12:00+00', "
+    "'2022-01-20 13:00+00', {bars}, 'pending', '2022-03-10 00:00+00', NULL)"
+)
+_SUB = "UPDATE market.series SET sub_tf = '15m' WHERE tf = '1h'"
+_CHANGED = "UPDATE market.candle_digests SET chain = repeat('c', 64) WHERE tf = '1h'"
+
+
+@pytest.mark.parametrize(
+    ("planted", "missing"),
+    [
+        ((_FORGOTTEN,), 11 * 24 + 12),  # from the bar that closes at 13:00 to the end of the 31st
+        ((_EVERY,), 744 + 2974),
+        ((_EVERY, _PENDING.format(tf="1h", bars=1)), 19 * 24 + 12 + 2974),
+        ((_FORGOTTEN, _PENDING.format(tf="1h", bars=1)), 0),
+        ((_FORGOTTEN, _PENDING.format(tf="15m", bars=4)), 11 * 24 + 12),
+        ((_FORGOTTEN, _SUB, _PENDING.format(tf="15m", bars=4)), 0),
+        ((_FORGOTTEN, _SUB), 11 * 24 + 12),
+        ((f"{_EVERY} WHERE {_LATE}", _SUB), 4 * (11 * 24 + 12)),  # what the 15m misses the 1h waits for
+        ((_FORGOTTEN, _CHANGED), 0),
+    ],
+)
+def test_candles_that_the_analysis_reaches_and_left_are_missing_also_where_it_has_no_row_at_all(
+    sound: Database, planted: tuple[str, ...], missing: int
+) -> None:
+    plant(sound, planted)
+    [answer] = answers(sound, INDICATOR_SUITE, ["one_row_a_bar"]).values()
+    assert (answer.error, answer.count) == (None, missing)

@@ -17,13 +17,15 @@ from assets.checks.market import LEDGER_QUESTIONS, candle_checks, funding_checks
 from assets.checks.signal_suite import SIGNAL_SUITE
 from assets.checks.suites import Suite
 from assets.checks.zone_suite import ZONE_SUITE
-from assets.partitions import Month
+from assets.partitions import Month, instrument_months, partition_key
+from assets.resources import Postgres
 from store.candle_reads import stored_digest
+from store.catalog import SeriesSetting, upsert_series
 from store.connections import connect
 from store.ledger import rechain_instrument, write_digest
-from store.roles import OWNER
+from store.roles import BATCH, OWNER
 from tests.assets.fakes import KEY, RefusedRow, slot, venue_of
-from tests.assets.runs import World, exchange_of, failure_of, keep, months
+from tests.assets.runs import QUIET, World, exchange_of, failure_of, keep, months
 from tests.databases import Database
 
 MARCH = datetime(2022, 3, 10, tzinfo=UTC)
@@ -177,3 +179,26 @@ def test_what_the_pass_wrote_is_checked_in_its_run_with_a_page_that_opens(
         assert page.is_relative_to(tmp_path)
         assert "2022-01 to 2022-01" in page.read_text(encoding="utf-8")
     assert len(list(tmp_path.iterdir())) == len(checks)
+
+
+def test_an_instrument_without_an_enabled_series_has_nothing_to_check_and_the_checks_say_so(
+    database: Database, conn: psycopg.Connection, instance: dg.DagsterInstance
+) -> None:
+    keep(conn, KEY)
+    upsert_series(conn, SeriesSetting(KEY, enabled=False))
+    instance.add_dynamic_partitions("instruments", [str(KEY.instrument)])
+
+    @dg.asset(name="candles", partitions_def=instrument_months)
+    def loaded() -> None:
+        """Loads nothing."""
+
+    result = dg.materialize(
+        [loaded, candle_checks],
+        instance=instance,
+        partition_key=str(partition_key(KEY.instrument, JAN[0])),
+        resources={"database": Postgres(url=database.dsn(BATCH)), "data_docs": DataDocs()},
+        run_config=QUIET,
+    )
+    assert verdicts(result) == dict.fromkeys(CANDLE_CHECKS, True)
+    told = {check.description for check in result.get_asset_check_evaluations()}
+    assert told == {"nothing to check: no series of the run's instruments is enabled"}
