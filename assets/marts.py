@@ -20,6 +20,7 @@ from psycopg import sql
 from assets import progress
 from assets.marts_lineage import Lineage
 from assets.partitions import Metadata, Task, instrument_months, metadata_of_run, tasks_of
+from assets.reactions import reacting
 from assets.resources import Postgres, alone
 from store.connections import translated
 from transforms.invocation import Node, build
@@ -38,6 +39,7 @@ Found = list[tuple[Task, Node]]
     partitions_def=instrument_months,
     backfill_policy=dg.BackfillPolicy.single_run(),
 )
+@reacting
 def marts(
     context: dg.AssetExecutionContext, database: Postgres
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:

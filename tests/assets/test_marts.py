@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
@@ -6,15 +7,17 @@ import pytest
 
 from assets.marts import marts
 from assets.partitions import Month, instrument_months, partition_key
+from assets.reactions import REACTION
 from assets.resources import Postgres
 from contracts import InstrumentKey
 from store.roles import BATCH
 from tests.assets.runs import QUIET, failure_of
-from tests.databases import Server, fresh_database
+from tests.databases import Database, Server, fresh_database
 from tests.transforms.hand_made import KEY, MARTS, Built, plant_everything
 from transforms import PROJECT
 
 INSTRUMENT = InstrumentKey(*KEY[:2])
+LINE = 140
 SPECS = {spec.key.to_user_string(): spec for spec in marts.specs}
 
 
@@ -99,6 +102,31 @@ def test_a_model_that_fails_fails_the_step_and_says_which_and_why(server: Server
         message = failure_of(run(Built(database, Path()), instance))
     assert message.startswith("DbtRefused: ")
     assert "permission denied for table candle_gaps" in message
+
+
+def reaction(result: dg.ExecuteInProcessResult) -> str:
+    [event] = [event for event in result.all_events if event.is_step_failure]
+    data = event.step_failure_data.user_failure_data
+    assert data is not None
+    return str(data.metadata[REACTION].value)
+
+
+def test_the_step_tells_a_lost_database_from_a_refusal_so_that_only_the_first_is_asked_again(
+    server: Server, instance: dg.DagsterInstance
+) -> None:
+    with fresh_database(server) as database:
+        plant_everything(database)
+        with Built(database, Path()).connect() as conn:
+            conn.execute("REVOKE SELECT ON market.candle_gaps FROM tidemark_batch")
+        assert reaction(run(Built(database, Path()), instance)) == "Rejected"
+    nobody_listens = replace(server, admin_dsn="postgresql://postgres@127.0.0.1:1/postgres")
+    gone = Built(Database(nobody_listens, "gone"), Path())
+    assert reaction(run(gone, instance)) == "Retryable"
+
+
+def test_every_description_in_the_graph_is_one_line() -> None:
+    described = {name: spec.description or "" for name, spec in SPECS.items()}
+    assert {name: text for name, text in described.items() if "\n" in text or not 0 < len(text) <= LINE} == {}
 
 
 def test_a_failed_test_leaves_what_reads_the_mart_as_it_was_and_fails_the_run(

@@ -6,58 +6,8 @@ from decimal import Decimal
 import psycopg
 import pytest
 
-from tests.transforms.hand_made import Built, at
-
-# The columns that schema.md names and the marts read; a table may have more.
-TABLES = """
-    CREATE SCHEMA IF NOT EXISTS trading; CREATE SCHEMA IF NOT EXISTS research; CREATE SCHEMA IF NOT EXISTS ops;
-    CREATE TABLE trading.decisions (decision_id text PRIMARY KEY, bracket_id text, ts timestamptz,
-        evaluated_at timestamptz, book text, account text, profile text, param_set text, signal_id text, venue text,
-        symbol text, side text, size float8, entry float8, sl float8, tp_ladder jsonb, risk jsonb, gates jsonb,
-        context jsonb, rule_id text, confidence float8, reason text, dataset_id text, trace_id text);
-    CREATE TABLE trading.orders (order_id uuid PRIMARY KEY, bracket_id text, account text, venue text, symbol text,
-        role text, status text);
-    CREATE TABLE trading.fills (venue text, account text, symbol text, trade_id text, order_id uuid, bracket_id text,
-        qty numeric, price numeric, fee numeric, fee_asset text, maker bool, ts timestamptz);
-    CREATE TABLE trading.positions (position_id uuid PRIMARY KEY, venue text, account text, symbol text, profile text,
-        bracket_id text, side text, size numeric, entry_price numeric, current_price numeric, unrealized_pnl numeric,
-        realized_pnl numeric, stop_order_id uuid, opened_at timestamptz, closed_at timestamptz);
-    CREATE TABLE research.backtest_trades (run_id text, trade_id text, venue text, symbol text, tf text, side text,
-        entry_ts timestamptz, exit_ts timestamptz, entry numeric, exit numeric, qty numeric, r float8, pnl numeric,
-        fees numeric, funding numeric, exit_reason text, ambiguous bool, mfe_r float8, mae_r float8, regime text,
-        zone_strength int);
-    CREATE TABLE ops.parity_results (day date, venue text, symbol text, tf text, table_name text, rows_live bigint,
-        rows_batch bigint, mismatches bigint, first_difference text);
-    GRANT USAGE ON SCHEMA trading, research, ops TO tidemark_batch;
-    GRANT SELECT ON ALL TABLES IN SCHEMA trading, research, ops TO tidemark_batch;
-"""
-# A long of 2 at 100, half of it sold at 103 and half at 104: +7, minus 0.4 of fees = 6.6; the risk was 4 = 1.65 R.
-ROWS = """
-    INSERT INTO trading.decisions (decision_id, bracket_id, ts, evaluated_at, book, account, profile, signal_id, venue,
-        symbol, side, size, entry, sl, risk, gates) VALUES
-    ('d1', 'b1', '2022-01-01 04:00+00', '2022-01-01 04:00:00.25+00', 'live', 'main', 'calm', repeat('a', 24),
-        'binance_spot', 'BTCUSDT', 'BUY', 2, 100, 98, '{"risk_amount": 4, "risk_reward": 3}',
-        '[{"gate": "fresh", "passed": true}]'),
-    ('d2', 'b2', '2022-01-01 16:00+00', '2022-01-01 16:00:00.5+00', 'live', 'main', 'calm', repeat('b', 24),
-        'binance_spot', 'BTCUSDT', 'HOLD', null, null, null, null,
-        '[{"gate": "fresh", "passed": true}, {"gate": "tradable", "passed": false}]');
-    INSERT INTO trading.orders VALUES
-    ('00000000-0000-0000-0000-000000000001', 'b1', 'main', 'binance_spot', 'BTCUSDT', 'ENTRY', 'FILLED'),
-    ('00000000-0000-0000-0000-000000000002', 'b1', 'main', 'binance_spot', 'BTCUSDT', 'TAKE_PROFIT', 'FILLED');
-    INSERT INTO trading.fills VALUES
-    ('binance_spot', 'main', 'BTCUSDT', '1', '00000000-0000-0000-0000-000000000001', 'b1', 2, 100, 0.2, 'USDT', true,
-        '2022-01-01 04:01+00'),
-    ('binance_spot', 'main', 'BTCUSDT', '2', '00000000-0000-0000-0000-000000000002', 'b1', 1, 103, 0.1, 'USDT', true,
-        '2022-01-01 12:00+00'),
-    ('binance_spot', 'main', 'BTCUSDT', '3', '00000000-0000-0000-0000-000000000002', 'b1', 1, 104, 0.1, 'USDT', true,
-        '2022-01-01 13:00+00');
-    INSERT INTO trading.positions VALUES ('00000000-0000-0000-0000-00000000000a', 'binance_spot', 'main', 'BTCUSDT',
-        'calm', 'b1', 'LONG', 0, 100, 104, 0, 6.6, null, '2022-01-01 04:01+00', '2022-01-01 13:00+00');
-    INSERT INTO research.backtest_trades VALUES ('run1', 't1', 'binance_spot', 'BTCUSDT', '1h', 'LONG',
-        '2022-01-01 04:00+00', '2022-01-01 12:00+00', 100, 98, 1, -1.1, -2.2, 0.2, 0, 'STOP', false, 0.5, 1,
-        'TREND', 5);
-    INSERT INTO ops.parity_results VALUES ('2022-01-01', 'binance_spot', 'BTCUSDT', '1h', 'zones', 10, 8, 2, 'zone 3');
-"""
+from tests.transforms.hand_made import T0, Built, at
+from tests.transforms.later_tables import ROWS, TABLES
 
 
 @pytest.fixture
@@ -111,3 +61,73 @@ def test_a_decision_that_came_after_the_last_run_is_not_lost_to_a_later_window(l
         )
     lit.build(at(31 * 24))
     assert {row["decision_id"] for row in lit.rows("marts.fct_decisions")} == {"d1", "d3"}
+
+
+def change(built: Built, statement: str) -> None:
+    """Change a table as whoever owns it does."""
+    with psycopg.connect(built.database.admin_dsn, autocommit=True) as conn:
+        conn.execute(statement.encode())
+
+
+def test_money_keeps_every_digit(lit: Built) -> None:
+    change(
+        lit,
+        "UPDATE trading.decisions SET entry = 0.12345678901234567891, size = 123456789012.123456789,"
+        ' sl = 0.10000000000000000001, risk = \'{"risk_amount": "0.30000000000000000003"}\''
+        " WHERE decision_id = 'd1'",
+    )
+    lit.build(T0)
+    taken, _ = lit.rows("marts.fct_decisions")
+    assert [taken[name] for name in ("entry", "size", "stop", "risk_amount")] == [
+        Decimal("0.12345678901234567891"),
+        Decimal("123456789012.123456789"),
+        Decimal("0.10000000000000000001"),
+        Decimal("0.30000000000000000003"),
+    ]
+
+
+def test_a_mart_of_an_older_version_with_other_types_is_built_again_whole(lit: Built) -> None:
+    change(lit, "ALTER TABLE marts.fct_decisions ALTER COLUMN entry TYPE float8")
+    change(lit, "UPDATE trading.decisions SET entry = 0.12345678901234567891 WHERE decision_id = 'd1'")
+    lit.build(T0)
+    assert lit.rows("marts.fct_decisions")[0]["entry"] == Decimal("0.12345678901234567891")
+
+
+def test_gates_that_are_no_list_are_no_verdicts_and_spoil_no_other_decision(lit: Built) -> None:
+    change(lit, "UPDATE trading.decisions SET gates = '{}' WHERE decision_id = 'd1'")
+    lit.build(T0)
+    taken, refused = lit.rows("marts.fct_decisions")
+    assert (taken["gates"], taken["gates_failed"], taken["first_failed_gate"]) == (0, 0, None)
+    assert (refused["gates"], refused["first_failed_gate"]) == (2, "tradable")
+
+
+def test_an_open_position_has_no_result_in_r_yet(lit: Built) -> None:
+    change(lit, "UPDATE trading.positions SET closed_at = null, realized_pnl = 0")
+    lit.build(T0)
+    (live,) = (row for row in lit.rows("marts.fct_trades") if row["origin"] == "live")
+    assert (live["exit_ts"], live["r"], live["pnl"]) == (None, None, 0)
+
+
+def test_a_decision_that_arrives_late_stands_in_the_mart_though_its_bar_lies_before_the_window(lit: Built) -> None:
+    change(
+        lit,
+        "INSERT INTO trading.decisions (decision_id, ts, evaluated_at, venue, symbol, side, gates) VALUES"
+        " ('late', '2021-12-31 23:00+00', '2022-03-01 04:00+00', 'binance_spot', 'BTCUSDT', 'HOLD',"
+        ' \'[{"gate": "fresh", "passed": false}]\')',
+    )
+    lit.build(at(31 * 24))
+    assert {row["decision_id"] for row in lit.rows("marts.fct_decisions")} == {"d1", "d2", "late"}
+
+
+def test_a_day_whose_parity_is_measured_again_is_not_left_as_it_was(lit: Built) -> None:
+    change(
+        lit,
+        "INSERT INTO ops.parity_results SELECT '2022-02-10', venue, symbol, tf, table_name, 10, 10, 0, null"
+        " FROM ops.parity_results",
+    )
+    lit.build(at(31 * 24))
+    change(lit, "UPDATE ops.parity_results SET rows_batch = 10, mismatches = 0, first_difference = null")
+    lit.build(at(31 * 24))
+    parity, _ = lit.rows("marts.mart_live_parity")
+    assert parity["day"] == date(2022, 1, 1)
+    assert (parity["agreement"], parity["is_equal"], parity["first_difference"]) == (1, True, None)

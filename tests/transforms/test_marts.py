@@ -7,7 +7,7 @@ import pytest
 from psycopg import sql
 
 from store.roles import ANALYST, API
-from tests.transforms.hand_made import KEY, MARTS, OTHER, T0, Built, at
+from tests.transforms.hand_made import BARS, KEY, MARTS, OTHER, T0, Built, at, bar, insert, of, revision, signal, zone
 
 JAN, FEB = date(2022, 1, 1), date(2022, 2, 1)
 
@@ -59,6 +59,70 @@ def test_a_zone_is_judged_by_the_bars_between_its_touch_and_its_end(built: Built
     assert rows[at(3)]["regime"] is None
 
 
+OUTCOME = ("bars_after_touch", "reaction_atr", "was_respected", "respected_after_bars")
+
+
+def test_a_close_through_a_zone_ends_the_watch_whether_the_zone_still_lived_or_not(own: Built) -> None:
+    with own.connect() as conn:
+        conn.execute("DELETE FROM analysis.zones")
+        touched = {"touches": 1, "first_touch_ts": at(6)}
+        insert(
+            conn,
+            "analysis.zones",
+            # Expired a bar after its touch. Bar 6 reaches 101 = 0.5 atr14 above its upper edge, bar 7 closes at 91,
+            # under its lower edge. The high of 103.2 that bar 11 makes behind that, 1.6 atr14, is no merit of its.
+            zone(2, "FVG", "DEMAND", "98", "100", **touched, status="EXPIRED", ended_ts=at(7)),
+            # The same with an upper edge at 99: bar 6 alone is 1 atr14 away.
+            zone(2, "OB", "DEMAND", "98", "99", **touched, status="EVICTED", ended_ts=at(7)),
+            # Evicted as early and never closed through: bar 11 counts, 1.6 atr14, after 6 bars.
+            zone(3, "FVG", "DEMAND", "90", "100", **touched, status="EVICTED", ended_ts=at(7)),
+            # The touching bar itself closes through it, at 100 over 99.5.
+            zone(3, "OB", "SUPPLY", "99", "99.5", **touched, status="EXPIRED", ended_ts=at(6)),
+            # Bar 7 reaches 90 = 5 atr14 under its lower edge; no bar closes over 103.
+            zone(4, "FVG", "SUPPLY", "100", "103", **touched, status="EXPIRED", ended_ts=at(7)),
+            # Not analysed so far as to have ended, and closed through all the same.
+            zone(4, "OB", "DEMAND", "98", "100", **touched),
+        )
+        conn.execute(
+            "UPDATE market.candles SET low = 90, close = 91 WHERE symbol = 'BTCUSDT' AND open_time = %s", [at(7)]
+        )
+    own.build()
+    rows = {(row["created_ts"], row["kind"]): row for row in own.rows("marts.fct_zone_outcomes")}
+    assert only(rows[at(2), "FVG"], *OUTCOME) == (20, 0.5, False, None)
+    assert only(rows[at(2), "OB"], *OUTCOME) == (20, 1.0, True, 1)
+    assert only(rows[at(3), "FVG"], *OUTCOME) == (20, pytest.approx(1.6), True, 6)
+    assert only(rows[at(3), "OB"], *OUTCOME) == (20, 0, False, None)
+    assert only(rows[at(4), "FVG"], *OUTCOME) == (20, 5, True, 2)
+    assert only(rows[at(4), "OB"], *OUTCOME) == (20, 0.5, False, None)
+
+
+def test_the_first_of_stop_and_target_is_the_outcome_and_the_stop_where_one_bar_reached_both(own: Built) -> None:
+    with own.connect() as conn:
+        conn.execute("DELETE FROM analysis.signals_raw")
+        insert(
+            conn,
+            "analysis.signals_raw",
+            # Stop at 98.5, R = 1.5: bar 7, the fourth, reaches it; the target at 102.25 is reached by bar 11.
+            signal(at(4), "LONG", 98.5, "a"),
+            # Stop at 102, target at 97: bar 5, the first, reaches 102; bar 20's low is 97.5.
+            signal(at(5), "SHORT", 102.0, "b"),
+            # Stop at 101.5, target at 97.75: bar 20 is the first to reach either.
+            signal(at(2), "SHORT", 101.5, "c"),
+            # R = 0.5: the first bar reaches the stop at 99.5 and the target at 100.75.
+            signal(at(3), "LONG", 99.5, "d"),
+        )
+        conn.execute("UPDATE market.candles SET high = 101 WHERE symbol = 'BTCUSDT' AND high = 103.2")
+        conn.execute("UPDATE market.candles SET high = 102.3 WHERE symbol = 'BTCUSDT' AND open_time = %s", [at(11)])
+        conn.execute("UPDATE market.candles SET high = 101.4 WHERE symbol = 'BTCUSDT' AND open_time = %s", [at(5)])
+    own.build()
+    rows = {row["signal_id"][0]: row for row in own.rows("marts.fct_signals")}
+    names = ("stop_after_bars", "target_after_bars", "outcome")
+    assert only(rows["a"], *names) == (4, 8, "STOP")
+    assert only(rows["b"], *names) == (7, None, "STOP")
+    assert only(rows["c"], *names) == (10, 19, "STOP")
+    assert only(rows["d"], *names) == (1, 1, "STOP")
+
+
 def test_performance_counts_and_averages_what_is_closed(built: Built) -> None:
     long, short = sorted(built.rows("marts.mart_signal_performance"), key=lambda row: row["side"])
     names = ("month", "agent", "side", "regime", "signals", "decided", "targets", "stops", "open_after_20")
@@ -89,6 +153,65 @@ def test_quality_tells_sources_holes_by_cause_revisions_disagreements_and_refuse
     trouble = ("revisions", "lost_arrivals", "disagreements", "quarantined")
     assert only(january, *trouble) == (1, 1, 2, 1)
     assert only(february, *trouble) == (0, 0, 0, 0)
+
+
+def test_a_month_without_any_candle_between_others_has_its_row_and_turns_the_check_red(own: Built) -> None:
+    with own.connect() as conn:
+        conn.execute("DELETE FROM market.candle_gaps")
+        # All 744 bars of January, none of February, the first two of March.
+        insert(conn, "market.candles", *(bar(n) for n in range(BARS, 744)), bar(1416), bar(1417))
+        conn.execute("UPDATE market.candle_digests SET rows = 744")
+    outcome = own.build(at(1416))
+    names = ("month", "slots", "bars", "explained_holes", "unexplained_holes", "is_complete")
+    assert [only(row, *names) for row in own.rows("marts.mart_coverage")] == [
+        (JAN, 744, 744, 0, 0, True),
+        (FEB, 672, 0, 0, 672, False),
+        (date(2022, 3, 1), 2, 2, 0, 0, False),
+    ]
+    assert {node.name for node in outcome.nodes if node.status == "fail"} == {"coverage_explains_every_hole"}
+
+
+def test_only_other_values_of_another_source_are_a_disagreement(own: Built) -> None:
+    with own.connect() as conn:
+        conn.execute("DELETE FROM market.candle_revisions")
+        insert(
+            conn,
+            "market.candle_revisions",
+            revision(10, lost=False),  # REST said 9, the archive's 10 took its place
+            revision(25, lost=False),  # REST said 9 and corrected itself: one source
+            {**revision(12, lost=True), "volume": 10},  # it lost, and the archive has come to say the same since
+            {**revision(13, lost=False), "volume": 10},  # it went, and has come back since
+            {
+                **revision(25, lost=True),
+                "volume": 8,
+            },  # it lost to an equal archive, whose name the candle does not carry
+            {**revision(25, lost=True), "volume": 7},  # one candle all the same
+        )
+    own.build()
+    january, _ = own.rows("marts.mart_data_quality")
+    assert only(january, "revisions", "lost_arrivals", "disagreements") == (3, 3, 2)
+
+
+def test_a_refused_row_with_an_unreadable_time_counts_in_the_month_of_its_file(own: Built) -> None:
+    with own.connect() as conn:
+        refused = {"payload": "?,row", "reason": "time", "open_time": None, "source": "archive", "seen_at": at(5000)}
+        insert(conn, "market.quarantine", of(KEY, origin="data/BTCUSDT-1h-2022-02.zip", **refused))
+        insert(conn, "market.quarantine", of(KEY, origin="data/BTCUSDT-1h-2022-01-30.zip", **refused))
+    own.build()
+    assert [row["quarantined"] for row in own.rows("marts.mart_data_quality")] == [2, 1]
+
+
+def test_a_refused_funding_row_is_no_row_of_a_series(own: Built) -> None:
+    before = built_quality(own)
+    with own.connect() as conn:
+        refused = {"origin": "a page", "payload": "a,row", "reason": "contradicting", "seen_at": at(900)}
+        insert(conn, "market.quarantine", of((*KEY[:2], "funding"), open_time=at(5), source="rest", **refused))
+    assert built_quality(own) == before
+
+
+def built_quality(own: Built) -> list[dict[str, object]]:
+    own.build()
+    return own.rows("marts.mart_data_quality", key=None)
 
 
 def test_the_series_say_how_far_they_reach(built: Built) -> None:

@@ -31,7 +31,7 @@
     {{ return({'relations': [target_relation]}) }}
 {% endmaterialization %}
 
-{# Whether the table stays and only its windows are written: it is there, with the columns of the contract. #}
+{# Whether the table stays and only its windows are written: it is there, with the columns and types of the contract. #}
 {% macro is_kept(relation) %}
     {% if not execute or should_full_refresh() %}
         {% do return(false) %}
@@ -40,20 +40,22 @@
     {% if existing is none or existing.type != 'table' %}
         {% do return(false) %}
     {% endif %}
-    {% set found = adapter.get_columns_in_relation(existing) | map(attribute='name') | list %}
-    {% do return(found == model.columns.keys() | list) %}
+    {% set found = adapter.get_columns_in_relation(existing) %}
+    {% do return(
+        found | map(attribute='name') | list == model.columns.keys() | list
+        and found | map(attribute='dtype') | list == model.columns.values() | map(attribute='data_type') | list
+    ) %}
 {% endmacro %}
 
 {% macro replace_windows_sql(target, sql) %}
     {% set columns = get_quoted_csv(model.columns.keys()) %}
     {% set window = model.config.meta.window %}
-    {% set found = windows() %}
-    {% if window and window.get('of') == 'instrument' and is_windowed() %}
-    delete from {{ target }} {{ of_the_instrument(instrument_since()) }};
-    {% elif found is none %}
+    {% if not is_windowed() %}
     delete from {{ target }};
+    {% elif window.get('whole') == 'instrument' %}
+    delete from {{ target }} {{ of_the_instrument() }};
     {% else %}
-    {% for row in found %}
+    {% for row in windows() + gone_from(target) %}
     delete from {{ target }} where {{ is_series(row) }}
     {%- if row.since is not none %} and {{ window.column }} {{ '>' if window.get('grain', 'ts') == 'ts' else '>=' }} {{ literal(row.since) }}{% endif %};
     {% endfor %}

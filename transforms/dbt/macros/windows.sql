@@ -2,11 +2,16 @@
   The window of a run: the series of one instrument, each from an instant on, without end.
 
   A mart says in its `meta.window` which of its columns is cut (`column`), of what kind it is (`grain`: `ts`, `day` or
-  `month`), how many bars before the window still change with it (`lookback`), and which of its rows count when it is
-  asked how far it reaches (`reached`). Inside its SQL and in the delete that
+  `month`) and how many bars before the window still change with it (`lookback`). Inside its SQL and in the delete that
   comes before its insert the same instants are used, as literals: the planner sees an index range, TimescaleDB leaves
   out chunks. Rows are never older in the mart than the run before left them: a series goes on where the mart ends,
   wherever the run was asked to start.
+
+  Where rows arrive late and nothing says since when (decisions, refusals, another source's word, a day measured again)
+  a mart is small and written whole instead: all of the run's series (`whole: series`), or all rows of its instrument,
+  be they of a series or not (`whole: instrument`). So every window gives what building everything gives.
+
+  Marts of series hold those of market.series and no others: what is no longer kept there leaves them with the next run.
 #}
 
 {% macro literal(value) -%}
@@ -32,21 +37,44 @@
   none = everything of every series.
 #}
 {% macro windows() %}
-    {% if not is_windowed() or model.config.meta.window.get('of') == 'instrument' %}
+    {% if not is_windowed() %}
         {% do return(none) %}
     {% endif %}
     {% set window = model.config.meta.window %}
-    {% set lookback = window.get('lookback', 0) %}
-    {% set found = run_query(windows_sql(this, window.column, window.get('grain', 'ts'), lookback, window.get('reached', 'true'))) %}
+    {% if window.get('whole') == 'series' %}
+        {% do return(rows_of("select venue, symbol, tf, null from " ~ source('market', 'series') ~ " " ~ of_the_instrument())) %}
+    {% endif %}
+    {% do return(rows_of(windows_sql(this, window.column, window.get('grain', 'ts'), window.get('lookback', 0)))) %}
+{% endmacro %}
+
+{# What a query of windows answers: venue, symbol, tf, since. #}
+{% macro rows_of(query) %}
     {% set rows = [] %}
-    {% for row in found.rows %}
+    {% for row in run_query(query).rows %}
         {% do rows.append({'venue': row[0], 'symbol': row[1], 'tf': row[2], 'since': row[3]}) %}
     {% endfor %}
     {% do return(rows) %}
 {% endmacro %}
 
+{# Series that a mart holds and the platform no longer keeps. It goes from series to series by the primary key. #}
+{% macro gone_from(relation) %}
+    {% do return(rows_of("
+        with recursive held as (
+            (select venue, symbol, tf from " ~ relation ~ " order by venue, symbol, tf limit 1)
+            union all
+            select following.* from held cross join lateral (
+                select mart.venue, mart.symbol, mart.tf from " ~ relation ~ " as mart
+                where (mart.venue, mart.symbol, mart.tf) > (held.venue, held.symbol, held.tf)
+                order by mart.venue, mart.symbol, mart.tf limit 1
+            ) as following
+        )
+        select venue, symbol, tf, null from held
+        where (venue, symbol, tf) not in (select venue, symbol, tf from " ~ source('market', 'series') ~ ")
+    ")) %}
+{% endmacro %}
+
 {# A lookback is a number of bars, or `zone_life`: how long a zone may live, and then 20 bars. #}
-{% macro windows_sql(relation, column, grain, lookback, reached) %}
+{% macro windows_sql(relation, column, grain, lookback) %}
     {% set wanted = literal(var('start')) ~ '::timestamptz' if var('start') is not none else "'-infinity'::timestamptz" %}
     {% set bars = zone_life() ~ ' + 20' if lookback == 'zone_life' else lookback %}
     with reached as (
@@ -58,7 +86,7 @@
                 {{ wanted }},
                 coalesce(
                     (select max({{ column }})::timestamp at time zone 'UTC' from {{ relation }} as mart
-                     where mart.venue = series.venue and mart.symbol = series.symbol and mart.tf = series.tf and {{ reached }}),
+                     where mart.venue = series.venue and mart.symbol = series.symbol and mart.tf = series.tf),
                     '-infinity'
                 )
             ) as from_bar
@@ -112,7 +140,7 @@
 #}
 {% macro inside(relation, windows, column, at) -%}
     {%- if windows is none -%}
-    (select * from {{ relation }})
+    (select * from {{ relation }} where (venue, symbol, tf) in (select venue, symbol, tf from {{ source('market', 'series') }}))
     {%- elif not windows -%}
     (select * from {{ relation }} where false)
     {%- else -%}
@@ -126,27 +154,10 @@
     {%- endif -%}
 {%- endmacro %}
 
-{#
-  What is no series' but an instrument's (`of: instrument`): written from the run's start, or from where the mart ends,
-  on. Without a `column` the instrument is written whole, since its old rows change too.
-#}
-{% macro instrument_since() %}
-    {% if not is_windowed() or not model.config.meta.window.get('column') or var('start') is none %}
-        {% do return(none) %}
-    {% endif %}
-    {% set column = model.config.meta.window.column %}
-    {% set found = run_query(
-        "select case when isfinite(since) then to_char(since at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') end"
-        ~ " from (select least(" ~ literal(var('start')) ~ "::timestamptz, coalesce(max(" ~ column ~ "), '-infinity')) as since"
-        ~ " from " ~ this ~ " where venue = " ~ literal(var('venue')) ~ " and symbol = " ~ literal(var('symbol')) ~ ") as reached"
-    ) %}
-    {% do return(found.rows[0][0]) %}
-{% endmacro %}
-
-{% macro of_the_instrument(since=none) -%}
+{# The rows of the run's instrument; all of them where everything is built. #}
+{% macro of_the_instrument() -%}
     {%- if is_windowed() -%}
     where venue = {{ literal(var('venue')) }} and symbol = {{ literal(var('symbol')) }}
-    {%- if since is not none %} and {{ model.config.meta.window.column }} >= {{ literal(since) }}{% endif %}
     {%- endif -%}
 {%- endmacro %}
 

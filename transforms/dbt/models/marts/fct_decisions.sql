@@ -1,5 +1,5 @@
 with decisions as (
-    select * from {{ ref('stg_decisions') }} {{ of_the_instrument(instrument_since()) }}
+    select * from {{ ref('stg_decisions') }} {{ of_the_instrument() }}
 )
 
 select
@@ -23,7 +23,7 @@ select
     decision.size,
     decision.entry,
     decision.sl as stop,
-    (decision.risk ->> 'risk_amount')::float8 as risk_amount,
+    (decision.risk ->> 'risk_amount')::numeric as risk_amount,
     (decision.risk ->> 'risk_reward')::float8 as risk_reward,
     verdict.gates::int as gates,
     verdict.failed::int as gates_failed,
@@ -39,7 +39,9 @@ left join lateral (
         count(*) filter (where not (gate.verdict ->> 'passed')::boolean) as failed,
         (array_agg(gate.verdict ->> 'gate' order by gate.place)
             filter (where not (gate.verdict ->> 'passed')::boolean))[1] as first_failed
-    from jsonb_array_elements(decision.gates) with ordinality as gate (verdict, place)
+    from jsonb_array_elements(
+        case jsonb_typeof(decision.gates) when 'array' then decision.gates end
+    ) with ordinality as gate (verdict, place)
 ) as verdict on true
 left join lateral (
     select s.tf, s.agent

@@ -42,7 +42,8 @@ taken as (
         position.entry_price as entry,
         fills.exit,
         coalesce(fills.qty, position.size) as qty,
-        (position.realized_pnl / nullif(decision.risk_amount, 0)::numeric)::float8 as r,
+        case when position.closed_at is not null
+            then (position.realized_pnl / nullif(decision.risk_amount, 0))::float8 end as r,
         position.realized_pnl as pnl,
         fills.fees_in_quote as fees,
         null::numeric as funding,
@@ -75,7 +76,7 @@ simulated as (
         entry,
         exit,
         qty,
-        r,
+        case when exit_ts is not null then r end as r,
         pnl,
         fees,
         funding,

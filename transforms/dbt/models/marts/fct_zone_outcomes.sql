@@ -8,6 +8,7 @@ with bars as (
         ts,
         high,
         low,
+        close,
         row_number() over ({{ 'partition by venue, symbol, tf' if series is none }} order by open_time) as n
     from {{ inside(ref('int_bars'), series, 'open_time', '>=') }} as b
 ),
@@ -33,13 +34,7 @@ zones as (
         created.n as created_n,
         touching.n as touch_n,
         case when touching.n is not null then least(last_bar.n - touching.n, 20) end as bars_after_touch,
-        -- Where it was closed through there are no more of them than slots of the grid up to then.
-        case when touching.n is not null then least(
-            last_bar.n - touching.n,
-            20,
-            case when zone.status = 'MITIGATED'
-                then extract(epoch from zone.ended_ts - zone.first_touch_ts) / 60 / {{ minutes('zone.tf') }} end
-        ) else 0 end as bars_at_most,
+        case zone.status when 'MITIGATED' then zone.ended_ts end as mitigated_ts,
         row_number() over () as id
     from {{ inside(ref('stg_zones'), series, 'created_ts', '>') }} as zone
     inner join {{ inside(ref('stg_indicators'), series, 'ts', '>') }} as indicator
@@ -54,25 +49,70 @@ zones as (
         on {{ same_series('zone', 'regime', series) }} zone.created_ts = regime.ts
 ),
 
+-- The first close beyond the far edge mitigates a zone that lives. Whatever ended before its bars were over, or is not
+-- analysed up to them, has nobody to say so: there the bars themselves are asked. Few are, so they are found first.
+unseen as materialized (
+    select zone.*
+    from zones as zone
+    inner join bars as last_watched
+        on {{ same_series('zone', 'last_watched', series) }} zone.touch_n + zone.bars_after_touch = last_watched.n
+    where zone.mitigated_ts is null and coalesce(zone.ended_ts <= last_watched.ts, true)
+),
+
+closed_unseen as (
+    select
+        zone.id,
+        min(bar.ts) as ts
+    from unseen as zone
+    cross join lateral generate_series(0, zone.bars_after_touch) as after (k)
+    inner join bars as bar
+        on {{ same_series('zone', 'bar', series) }} zone.touch_n + after.k = bar.n
+    where case zone.side when 'DEMAND' then bar.close < zone.lower_edge else bar.close > zone.upper_edge end
+    group by zone.id
+),
+
+touched as (
+    select
+        zone.id,
+        zone.venue,
+        zone.symbol,
+        zone.tf,
+        zone.side,
+        zone.lower_edge,
+        zone.upper_edge,
+        zone.atr14,
+        zone.first_touch_ts,
+        zone.touch_n,
+        zone.bars_after_touch,
+        coalesce(zone.mitigated_ts, closed_unseen.ts) as closed_ts
+    from zones as zone
+    left join closed_unseen on zone.id = closed_unseen.id
+    where zone.touch_n is not null
+),
+
 -- The bars after the touching one, up to the twentieth, that closed before the zone was closed through.
 watched as (
     select
         zone.id,
         after.k,
         zone.atr14,
-        case zone.side when 'DEMAND' then bar.high - zone.upper_edge else zone.lower_edge - bar.low end as distance,
-        zone.status = 'MITIGATED' and bar.ts >= zone.ended_ts as is_closed_through
-    from zones as zone
-    cross join lateral generate_series(1, zone.bars_at_most::int) as after (k)
+        case zone.side when 'DEMAND' then bar.high - zone.upper_edge else zone.lower_edge - bar.low end as distance
+    from touched as zone
+    -- Between two instants there are no more bars than slots of the grid.
+    cross join lateral generate_series(1, least(
+        zone.bars_after_touch,
+        (date_part('epoch', zone.closed_ts - zone.first_touch_ts) / 60 / {{ minutes('zone.tf') }})::bigint
+    )) as after (k)
     inner join bars as bar
         on {{ same_series('zone', 'bar', series) }} zone.touch_n + after.k = bar.n
+    where bar.ts < zone.closed_ts or zone.closed_ts is null
 ),
 
 reactions as (
     select
         id,
-        max(distance) filter (where not is_closed_through) as distance,
-        min(k) filter (where not is_closed_through and distance >= atr14) as respected_after_bars
+        max(distance) as distance,
+        min(k) filter (where distance >= atr14) as respected_after_bars
     from watched
     group by id
 ),
@@ -81,10 +121,11 @@ decided as (
     select
         zone.*,
         zone.bars_after_touch = 20
-            or zone.status = 'MITIGATED' and zone.first_touch_ts is not null as is_decided,
+            or zone.touch_n is not null and coalesce(zone.mitigated_ts, closed_unseen.ts) is not null as is_decided,
         greatest(coalesce(reaction.distance, 0), 0) / zone.atr14 as reaction_atr,
         reaction.respected_after_bars
     from zones as zone
+    left join closed_unseen on zone.id = closed_unseen.id
     left join reactions as reaction on zone.id = reaction.id
 )
 
@@ -112,7 +153,7 @@ select
     bars_after_touch::int as bars_after_touch,
     case when is_decided then reaction_atr end as reaction_atr,
     case when is_decided then respected_after_bars is not null end as was_respected,
-    case when is_decided then respected_after_bars end as respected_after_bars
+    case when is_decided then respected_after_bars::int end as respected_after_bars
 from decided
 
 {% endcall %}

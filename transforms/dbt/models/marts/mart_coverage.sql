@@ -32,6 +32,21 @@ digests as (
     select * from {{ inside(ref('stg_candle_digests'), windows, 'month', '>=') }} as c
 ),
 
+-- A month without a single candle has its row too, where the series goes on behind it.
+calendar as (
+    select
+        venue,
+        symbol,
+        tf,
+        first_day::date as month
+    from {{ inside(ref('dim_series'), windows, 'first_open_time', '>=') }} as series
+    cross join lateral generate_series(
+        {{ utc_month('first_open_time') }}, {{ utc_month('last_open_time') }}, interval '1 month'
+    ) as first_day
+    union
+    select venue, symbol, tf, month from holes
+),
+
 months as (
     select
         venue,
@@ -46,8 +61,9 @@ months as (
         month::timestamp at time zone 'UTC' as month_start,
         (month + interval '1 month') at time zone 'UTC' as month_end,
         holes.to_time
-    from days
-    full join holes using (venue, symbol, tf, month)
+    from calendar
+    left join days using (venue, symbol, tf, month)
+    left join holes using (venue, symbol, tf, month)
 ),
 
 -- A month is due as a whole once the series goes on behind it, before that up to its last candle or hole.

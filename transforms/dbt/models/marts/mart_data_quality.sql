@@ -30,7 +30,8 @@ holes as (
     group by 1, 2, 3, 4
 ),
 
--- Another source said something else about the same candle than the version that stands.
+-- A disagreement: another source said other values than those that stand. What was lost had a better source against it,
+-- even where an equal arrival before that one had left its own name on the candle.
 revisions as (
     select
         revision.venue,
@@ -39,7 +40,16 @@ revisions as (
         {{ utc_month('revision.open_time') }} as month,
         count(*) filter (where not revision.lost) as revisions,
         count(*) filter (where revision.lost) as lost_arrivals,
-        count(distinct revision.open_time) filter (where revision.source <> candle.source) as disagreements
+        count(distinct revision.open_time) filter (
+            where (revision.lost or revision.source <> candle.source)
+            and (
+                revision.open, revision.high, revision.low, revision.close,
+                revision.volume, revision.trades, revision.taker_buy_vol, revision.quote_vol
+            ) <> (
+                candle.open, candle.high, candle.low, candle.close,
+                candle.volume, candle.trades, candle.taker_buy_vol, candle.quote_vol
+            )
+        ) as disagreements
     from {{ inside(ref('stg_candle_revisions'), windows, 'open_time', '>=') }} as revision
     left join {{ ref('stg_candles') }} as candle
         on revision.venue = candle.venue and revision.symbol = candle.symbol and revision.tf = candle.tf
@@ -47,15 +57,14 @@ revisions as (
     group by 1, 2, 3, 4
 ),
 
--- An unreadable time is filed under the month in which the row came.
 refused as (
     select
         venue,
         symbol,
         tf,
-        {{ utc_month('coalesce(open_time, seen_at)') }} as month,
+        {{ utc_month('placed_at') }} as month,
         count(*) as quarantined
-    from {{ inside(ref('stg_quarantine'), windows, 'coalesce(open_time, seen_at)', '>=') }} as q
+    from {{ inside(ref('stg_quarantine'), windows, 'placed_at', '>=') }} as q
     group by 1, 2, 3, 4
 )
 
