@@ -47,8 +47,7 @@ FROM bar WHERE NOT EXISTS (
 # The event before is mostly one of the batch; it is looked up, row by row, only where a life began before the window.
 _EARLIER = f"""CASE WHEN bar.before IS NULL AND bar.ts > bar.created_ts THEN (
     SELECT ARRAY[x.event, x.touches::text] FROM analysis.zone_events x
-    WHERE {_SERIES} AND x.kind = bar.kind AND x.created_ts = bar.created_ts
-      AND x.ts >= bar.created_ts AND x.ts < bar.ts
+    WHERE {_SERIES} AND x.kind = bar.kind AND x.created_ts = bar.created_ts AND x.ts < bar.ts
       AND x.parent_created_ts IS NOT DISTINCT FROM bar.parent_created_ts
     ORDER BY x.ts DESC LIMIT 1
 ) END"""  # noqa: S608 - constants

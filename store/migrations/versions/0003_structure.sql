@@ -87,9 +87,8 @@ CREATE TABLE analysis.zone_events (
     event             text COLLATE "C" NOT NULL,
     touches           integer NOT NULL,
     -- No primary key: a zone has no parent, and a made-up one would be read as true. Inversions born at one bar differ
-    -- by their parents alone, so the parent belongs to the key, with null as a value like any other. The time comes
-    -- first in it, because events come in its order: an index by the zones' names doubles the time of writing a month.
-    CONSTRAINT zone_events_once UNIQUE NULLS NOT DISTINCT (venue, symbol, tf, ts, kind, created_ts, parent_created_ts),
+    -- by their parents alone, so the parent belongs to the key, with null as a value like any other.
+    CONSTRAINT zone_events_once UNIQUE NULLS NOT DISTINCT (venue, symbol, tf, kind, created_ts, parent_created_ts, ts),
     CONSTRAINT tf_known CHECK (tf IN ('1m', '3m', '5m', '15m', '30m', '1h', '2h', '4h', '6h', '8h', '12h', '1d')),
     CONSTRAINT kind_known CHECK (kind IN ('OB', 'FVG', 'BREAKER', 'IFVG')),
     CONSTRAINT event_known CHECK (event IN ('CREATED', 'TOUCHED', 'MITIGATED', 'EXPIRED', 'EVICTED')),
