@@ -80,10 +80,14 @@ def analysis(
     found: dict[str, list[tuple[Task, Metadata]]] = {table: [] for table in TABLES}
     with bots.running(say=context.log.warning) as runner:
         for task in tasks_of(context.partition_keys):
-            with database.connect() as conn, alone(conn, task.instrument, say=context.log.info):
+            with (
+                database.connect() as conn,
+                database.connect() as another,
+                alone(conn, task.instrument, say=context.log.info),
+            ):
                 series, report = config.of(conn, task.instrument), PassReport()
                 try:
-                    _analyse(conn, task, series, runner, report, recompute=config.recompute)
+                    _analyse([conn, another], task, series, runner, report, recompute=config.recompute)
                 finally:
                     _tell_others(context, task, report)
                 gather_statistics(conn)
@@ -109,7 +113,7 @@ def _tell_others(context: dg.AssetExecutionContext, task: Task, report: PassRepo
 
 
 def _analyse(
-    conn: psycopg.Connection,
+    conns: Sequence[psycopg.Connection],
     task: Task,
     series: Sequence[SeriesKey],
     runner: BotRunner,
@@ -117,13 +121,13 @@ def _analyse(
     *,
     recompute: bool,
 ) -> None:
-    params = EngineParams()
+    conn, params = conns[0], EngineParams()
     settings = kept_series(conn, series)
     take_over(conn, params, [setting.key for setting in settings], recompute=recompute)
     groups = plan(conn, settings, params, report, versions=runner.versions)
     total, done = sum(group.series_in(month) for group in groups for month in group.months), 0
     for group in groups:
-        for month in Pass(conn, group, runner, report).run():
+        for month in Pass(conns, group, runner, report).run():
             done += group.series_in(month)
             progress.report(f"analysis {task.instrument}", done=done, total=total)
 

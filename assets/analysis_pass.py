@@ -2,17 +2,19 @@
 
 A month is read, advanced for all series of a group at once, given to the plug-in bots, and written with the snapshot
 behind it. The first month of a series that is written forgets everything the series had from there on, so that no
-stored row is ever left behind candles, or an engine state, that changed. While the database takes one month in, the
-next is computed; a month's rows are never there without those of the month before.
+stored row is ever left behind candles, or an engine state, that changed.
+
+Nearly all of the time the database takes rows in, one core a connection. So two months are under way at a time, each on
+a connection of its own: while the zones and signals of one are written, the next is computed and the rows of its bars
+are written. They are committed in their order: a month's rows are never there without those of the month before.
 
     for group in plan(conn, series, params, report, versions=runner.versions):
-        for month in Pass(conn, group, runner, report).run():
+        for month in Pass([conn, another], group, runner, report).run():
             ...
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Generator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import perf_counter
@@ -24,6 +26,7 @@ import psycopg
 from assets.analysis_plan import Group, PassReport, Plan, Stretch
 from assets.bots import record, recorded
 from assets.partitions import Month
+from assets.turns import Turns
 from bots.runner import BotRows, BotRunner
 from bots.series import SeriesBots
 from bots.states import BotStates
@@ -40,6 +43,7 @@ from store.signals import replace_signals, signals_since
 from store.zones import replace_zones
 
 _WINDOWS: tuple[WindowTable, ...] = get_args(WindowTable)
+_STAGES = ("compute", "bars", "lives")
 
 
 def engine_of(params: EngineParams) -> Engine:
@@ -86,14 +90,17 @@ class Pass:
     """The months of one group of series on their way through its engine and its bots.
 
     Args:
-        conn: A connection; every month is a transaction of its own on it. Nobody else may use it while `run` goes on.
+        conns: Connections; a month is a transaction on one of them, and as many months are under way as there are
+            connections. Nobody else may use them while `run` goes on.
         group: The series.
         runner: The plug-in bots.
         report: Told what was written.
     """
 
-    def __init__(self, conn: psycopg.Connection, group: Group, runner: BotRunner, report: PassReport) -> None:
-        self._conn = conn
+    def __init__(
+        self, conns: Sequence[psycopg.Connection], group: Group, runner: BotRunner, report: PassReport
+    ) -> None:
+        self._conns = conns
         self._group = group
         self._report = report
         self._agents = (AGENT, *(bot.name for bot in runner.bots))
@@ -104,47 +111,62 @@ class Pass:
                 group.engine.engines[plan.key.tf].params,
                 # What a bot that is not found now remembers would have a gap when it comes back.
                 states=BotStates({name: one for name, one in plan.states.saved.items() if name in self._agents}),
-                quarantines=recorded(conn, plan.key, runner),
+                quarantines=recorded(conns[0], plan.key, runner),
             )
             for plan in group.plans
         }
 
-    def run(self) -> Iterator[Month]:
+    def run(self) -> Generator[Month, None, None]:
         """Compute the months of the group, and put what is not stored as it should be in its place.
 
         Yields:
-            Each month when it is stored; then the next is computed, and not yet written.
+            Each month when it is stored; the next is not stored before the caller goes on.
 
         Raises:
             TidemarkError: A month could not be read or written: it is left as it was, those before it stay.
         """
-        months = self._group.months
-        if not months:
-            return
-        with _one_thread() as thread:
-            reading = thread.submit(self._read, months[0])
-            writing: Future[None] | None = None
-            for number, month in enumerate(months):
-                bars = reading.result()
-                if number + 1 < len(months):
-                    reading = thread.submit(self._read, months[number + 1])
-                computed = self._compute(month, bars)
-                if writing is not None:
-                    writing.result()
-                    yield months[number - 1]
-                writing = thread.submit(self._write, computed)
-            if writing is not None:
-                writing.result()
-                yield months[-1]
+        months, turns = self._group.months, Turns(*_STAGES)
+        pool = ThreadPoolExecutor(len(self._conns), thread_name_prefix="analysis")
+        try:
+            passing = [pool.submit(self._pass, turns, number) for number in range(len(months))]
+            for number, one in enumerate(passing):
+                one.result()
+                yield months[number]
+                turns.give("lives", number)
+        finally:
+            turns.close()
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _pass(self, turns: Turns, number: int) -> None:
+        """Take one month through its stages.
+
+        No transaction is in a stage together with the one before it, so it holds no lock that the other will ask for
+        while it waits for its own turn.
+        """
+        conn, month = self._conns[number % len(self._conns)], self._group.months[number]
+        name = f"{self._group.plans[0].key.instrument} {month}"
+        turns.take("compute", number)
+        computed = self._compute(month, self._read(conn, month))
+        turns.give("compute", number)
+        with translated("write a month of analysis", key=name), conn.transaction():
+            turns.take("bars", number)
+            for one in computed:
+                self._write_bars(conn, one)
+            turns.give("bars", number)
+            turns.take("lives", number)  # given on by `run`, when its caller knows of this month
+            for one in computed:
+                self._write_lives(conn, one)
+        for one in computed:
+            self._report.written.append((one.plan.key, month))
+            self._tell(one.plan.key, one.ran)
 
     def _stretches(self, month: Month) -> dict[SeriesKey, Stretch]:
         return {plan.key: stretch for plan in self._group.plans if (stretch := plan.of(month)) is not None}
 
-    def _read(self, month: Month) -> dict[str, pl.DataFrame]:
+    def _read(self, conn: psycopg.Connection, month: Month) -> dict[str, pl.DataFrame]:
         begun = perf_counter()
         bars: dict[str, pl.DataFrame] = {
-            key.tf: read_bars(self._conn, key, month.start, stretch.end)
-            for key, stretch in self._stretches(month).items()
+            key.tf: read_bars(conn, key, month.start, stretch.end) for key, stretch in self._stretches(month).items()
         }
         self._report.spend("reading", begun)
         return bars
@@ -181,47 +203,48 @@ class Pass:
             )
         return _Computed(plan, stretch, frames, ran, snapshot)
 
-    def _write(self, month: Sequence[_Computed]) -> None:
+    def _write_bars(self, conn: psycopg.Connection, one: _Computed) -> None:
+        """Write the rows that belong to bars alone; the first month forgets what stood there and behind it."""
         begun = perf_counter()
-        for computed in month:
-            self._write_series(computed)
-        self._report.spend("writing", begun)
-
-    def _write_series(self, computed: _Computed) -> None:
-        plan, stretch, ran, conn = computed.plan, computed.stretch, computed.ran, self._conn
-        key, month = plan.key, stretch.month
-        with translated("write a month of analysis", key=f"{key} {month}"), conn.transaction():
+        key, month = one.plan.key, one.stretch.month
+        with translated("write a month of analysis", key=f"{key} {month}"):
             require_engine(conn, engine_of(self._group.engine.engines[key.tf].params))
-            if stretch is plan.todo[0]:
-                self._tell_strangers(key, month)
+            if one.stretch is one.plan.todo[0]:
+                self._tell_strangers(conn, key, month)
                 rewind(conn, key, month.start)
-            self._write_frames(key, stretch, computed.frames)
-            record(conn, ran.quarantined)
-            if computed.snapshot is not None:
-                snapshots.write_snapshot(conn, computed.snapshot)
-        self._report.written.append((key, month))
-        self._tell(key, ran)
+            for table in _WINDOWS:
+                frame = one.frames[table]
+                replace_window(conn, table, key, start=month.start, end=month.end, frame=frame)
+                self._report.rows[table] += frame.height
+        self._report.spend("writing bars", begun)
 
-    def _write_frames(self, key: SeriesKey, stretch: Stretch, frames: Mapping[str, pl.DataFrame]) -> None:
-        start, end, conn = stretch.month.start, stretch.month.end, self._conn
-        for window in _WINDOWS:
-            replace_window(conn, window, key, start=start, end=end, frame=frames[window])
-        replace_zones(
-            conn,
-            key,
-            start=start,
-            end=end,
-            zone_events=frames["zone_events"],
-            zones=frames["zones"],
-            inversions=frames["inversions"],
-        )
-        replace_signals(conn, key, agents=self._agents, start=start, end=end, frame=frames["signals_raw"])
-        for table, frame in frames.items():
-            self._report.rows[table] += frame.height
+    def _write_lives(self, conn: psycopg.Connection, one: _Computed) -> None:
+        """Write zones and their events, signals, and the snapshot: what builds on the month before."""
+        begun = perf_counter()
+        key, month, frames = one.plan.key, one.stretch.month, one.frames
+        with translated("write a month of analysis", key=f"{key} {month}"):
+            replace_zones(
+                conn,
+                key,
+                start=month.start,
+                end=month.end,
+                zone_events=frames["zone_events"],
+                zones=frames["zones"],
+                inversions=frames["inversions"],
+            )
+            replace_signals(
+                conn, key, agents=self._agents, start=month.start, end=month.end, frame=frames["signals_raw"]
+            )
+            for table in set(frames).difference(_WINDOWS):
+                self._report.rows[table] += frames[table].height
+            record(conn, one.ran.quarantined)
+            if one.snapshot is not None:
+                snapshots.write_snapshot(conn, one.snapshot)
+        self._report.spend("writing lives", begun)
 
-    def _tell_strangers(self, key: SeriesKey, month: Month) -> None:
+    def _tell_strangers(self, conn: psycopg.Connection, key: SeriesKey, month: Month) -> None:
         """Say whose signals go with the rows that are written again, because the bot is not there to give them."""
-        for agent, count in signals_since(self._conn, key, month.start).items():
+        for agent, count in signals_since(conn, key, month.start).items():
             if agent not in self._agents:
                 self._report.removed.append(
                     f"bot {agent} is not found now: its {count} signals on {key} from {month} on are removed; they "
@@ -234,13 +257,3 @@ class Pass:
             self._report.quarantined.append(
                 f"bot {span.agent} is quarantined on {key} from {span.from_ts.isoformat()} on ({span.reason}): {first}"
             )
-
-
-@contextmanager
-def _one_thread() -> Iterator[ThreadPoolExecutor]:
-    """A thread that does one thing after the other; on leaving, what it has begun is finished and the rest left."""
-    thread = ThreadPoolExecutor(1, thread_name_prefix="analysis-database")
-    try:
-        yield thread
-    finally:
-        thread.shutdown(wait=True, cancel_futures=True)

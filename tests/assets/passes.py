@@ -75,11 +75,17 @@ def analyse(
     for group in plan(conn, series, params, report, versions=runner.versions, until=until):
         if left == 0:
             raise Killed(report)
-        for _ in Pass(conn, group, runner, report).run():
-            left = None if left is None else left - 1
-            if left == 0:
-                raise Killed(report)
+        with another(conn) as second:
+            for _ in Pass([conn, second], group, runner, report).run():
+                left = None if left is None else left - 1
+                if left == 0:
+                    raise Killed(report)
     return report
+
+
+def another(conn: psycopg.Connection) -> psycopg.Connection:
+    """Another connection to the same database, by the same role."""
+    return psycopg.connect(conn.info.dsn, password=conn.info.password, autocommit=True)
 
 
 def written(report: PassReport, key: SeriesKey = KEY) -> list[Month]:

@@ -9,6 +9,7 @@ import pytest
 
 from assets.analysis_pass import Pass, take_over
 from assets.analysis_plan import PassReport, kept_series, plan
+from assets.partitions import Month
 from bots.runner import BotRunner
 from engine import TABLES, EngineParams, SeriesEngine
 from store.analysis import Engine, claim_engine
@@ -25,6 +26,7 @@ from tests.assets.passes import (
     MAR,
     Killed,
     analyse,
+    another,
     assert_computed_from_the_start,
     computed,
     lives_across,
@@ -150,12 +152,48 @@ def test_a_month_whose_writing_fails_is_left_as_it_was(conn: psycopg.Connection,
     # The last thing that a month's transaction writes is its snapshot.
     report, params, runner = PassReport(), EngineParams(), BotRunner(())
     [group] = plan(conn, kept_series(conn, [KEY]), params, report, versions={})
-    steps = Pass(conn, group, runner, report)
+    steps = Pass([conn], group, runner, report)
     conn.execute("SET default_transaction_read_only = on")
     with pytest.raises(Exception, match="read-only"):
         list(steps.run())
     conn.execute("SET default_transaction_read_only = off")
     assert_same_tables(tables(conn), before)
+    assert written(analyse(conn)) == [FEB, MAR]
+    assert_computed_from_the_start(conn)
+
+
+@pytest.mark.parametrize(("broken", "stored"), [(0, []), (1, [FEB])])
+def test_no_month_is_stored_before_the_one_in_front_of_it(
+    conn: psycopg.Connection, loaded: FakeVenue, broken: int, stored: list[Month]
+) -> None:
+    analyse(conn)
+    before = tables(conn)
+    revise_bar(conn, loaded, JAN_BARS + 5)
+    report, params, runner = PassReport(), EngineParams(), BotRunner(())
+    [group] = plan(conn, kept_series(conn, [KEY]), params, report, versions={})
+    assert list(group.months) == [FEB, MAR]
+    with another(conn) as first, another(conn) as second:
+        [first, second][broken].execute("SET default_transaction_read_only = on")
+        with pytest.raises(Exception, match="read-only"):
+            list(Pass([first, second], group, runner, report).run())
+    assert written(report) == stored
+    if not stored:
+        assert_same_tables(tables(conn), before)
+    assert written(analyse(conn)) == [FEB, MAR][len(stored) :]
+    assert_computed_from_the_start(conn)
+
+
+def test_a_month_is_not_stored_before_the_caller_knows_of_the_one_in_front_of_it(
+    conn: psycopg.Connection, loaded: FakeVenue
+) -> None:
+    report, params, runner = PassReport(), EngineParams(), BotRunner(())
+    take_over(conn, params, [KEY], recompute=False)
+    [group] = plan(conn, kept_series(conn, [KEY]), params, report, versions={})
+    with another(conn) as first, another(conn) as second:
+        run = Pass([first, second], group, runner, report).run()
+        assert next(run) == JAN
+        run.close()
+    assert written(report) == [JAN]
     assert written(analyse(conn)) == [FEB, MAR]
     assert_computed_from_the_start(conn)
 
@@ -243,7 +281,7 @@ def test_an_engine_that_lost_the_tables_cannot_go_on_writing(conn: psycopg.Conne
     [group] = plan(conn, kept_series(conn, [KEY]), params, report, versions={})
     take_over(conn, OTHER, [KEY], recompute=True)
     with pytest.raises(EngineMismatch, match="may not go on writing"):
-        list(Pass(conn, group, BotRunner(()), report).run())
+        list(Pass([conn], group, BotRunner(()), report).run())
     assert {frame.height for frame in tables(conn).values()} == {0}
 
 
@@ -270,7 +308,7 @@ def test_the_report_says_what_was_written_and_where_the_time_went(conn: psycopg.
     found = tables(conn)
     # Zones and inversions of other months are counted where they change; in one month each is written once.
     assert report.rows == {table: found[table].height for table in TABLES}
-    assert set(report.seconds) == {"reading", "computing", "bots", "writing"}
+    assert set(report.seconds) == {"reading", "computing", "bots", "writing bars", "writing lives"}
     assert all(value >= 0 for value in report.seconds.values())
 
 
