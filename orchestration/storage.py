@@ -3,20 +3,26 @@
 dagster-postgres opens a connection for each question and each event, 12 ms and more apiece, unless its webserver asks
 it to keep one. A run over a year stores a thousand events, and a look of the automation sensor asks three hundred
 questions: nine tenths of both went into connecting. `dagster.yaml` names this class, so every process that opens the
-instance keeps its connections: one for events, runs and schedules each, closed with the process.
+instance keeps its connections: one for events, runs and schedules each, closed with the process. One that the server
+has closed is opened anew, with dagster-postgres's own patience, when it is taken up again.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from dagster_postgres import DagsterPostgresStorage
 from dagster_postgres.utils import pg_url_from_config
+from sqlalchemy import event
+from sqlalchemy.exc import DisconnectionError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from dagster._serdes import ConfigurableClassData
+    from sqlalchemy import Engine
+    from sqlalchemy.engine.interfaces import DBAPIConnection
 
 _STATEMENT_MS: Final = 60_000
 _RECYCLE_SECONDS: Final = 3_600
@@ -38,8 +44,19 @@ class KeptConnections(DagsterPostgresStorage):
             storage.optimize_for_webserver(
                 statement_timeout=_STATEMENT_MS, pool_recycle=_RECYCLE_SECONDS, max_overflow=_MORE_CONNECTIONS
             )
+            # The engine is nowhere public, and dagster-postgres has no setting for SQLAlchemy's `pool_pre_ping`.
+            engine: Engine = vars(storage)["_engine"]
+            event.listen(engine, "checkout", partial(_require_alive, engine))
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> Self:
         """The storage that `dagster.yaml` describes."""
         return cls(pg_url_from_config(config_value), inst_data=inst_data)
+
+
+def _require_alive(engine: Engine, connection: DBAPIConnection, _record: object, _proxy: object) -> None:
+    """Make sure that the server still listens at a kept connection; the pool opens another where it does not."""
+    try:
+        engine.dialect.do_ping(connection)
+    except engine.dialect.loaded_dbapi.Error as error:
+        raise DisconnectionError from error

@@ -206,6 +206,10 @@ def test_the_instance_asks_again_over_the_connections_it_has(
     for _ in range(3):
         ask()
     assert backends() == kept
+    with psycopg.connect(server.admin_dsn, autocommit=True, application_name="ending") as conn:
+        conn.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'kept'")
+    ask()
+    assert backends().isdisjoint(kept)
 
 
 @pytest.fixture

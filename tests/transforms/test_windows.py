@@ -43,7 +43,7 @@ def go_on(built: Built, *, until: int) -> None:
     "start",
     [
         pytest.param(at(BARS), id="bar", marks=pytest.mark.slow),
-        pytest.param(SECOND_DAY, id="day"),
+        pytest.param(SECOND_DAY, id="day", marks=pytest.mark.slow),
         pytest.param(at(-400), id="before", marks=pytest.mark.slow),
         pytest.param(at(800), id="behind"),
     ],
