@@ -50,17 +50,23 @@ signals as (
 followed as (
     select
         signal.id,
-        after.k,
+        (signal.followed_n - signal.n)::int as k,
         case when signal.direction = 1 then bar.high - signal.entry_hint else signal.entry_hint - bar.low end as gain,
         case when signal.direction = 1 then signal.entry_hint - bar.low else bar.high - signal.entry_hint end as loss,
         signal.direction * case when signal.direction = 1 then bar.low else bar.high end
             <= signal.direction * signal.sl_hint as is_at_stop,
         signal.direction * case when signal.direction = 1 then bar.high else bar.low end
             >= signal.direction * (signal.entry_hint + signal.direction * signal.tp_r[1] * signal.risk) as is_at_target
-    from signals as signal
-    cross join lateral generate_series(1, signal.bars_after) as after (k)
+    -- `offset 0`: numbered first, joined then. Without statistics the planner would go through all bars for each signal.
+    from (
+        select
+            signals.*,
+            generate_series(signals.n + 1, signals.n + signals.bars_after) as followed_n
+        from signals
+        offset 0
+    ) as signal
     inner join bars as bar
-        on {{ same_series('signal', 'bar', series) }} signal.n + after.k = bar.n
+        on {{ same_series('signal', 'bar', series) }} signal.followed_n = bar.n
 ),
 
 outcomes as (

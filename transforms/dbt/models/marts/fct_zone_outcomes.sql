@@ -63,10 +63,16 @@ closed_unseen as (
     select
         zone.id,
         min(bar.ts) as ts
-    from unseen as zone
-    cross join lateral generate_series(0, zone.bars_after_touch) as after (k)
+    -- `offset 0`: numbered first, joined then. Without statistics the planner would go through all bars for each zone.
+    from (
+        select
+            unseen.*,
+            generate_series(unseen.touch_n, unseen.touch_n + unseen.bars_after_touch) as watched_n
+        from unseen
+        offset 0
+    ) as zone
     inner join bars as bar
-        on {{ same_series('zone', 'bar', series) }} zone.touch_n + after.k = bar.n
+        on {{ same_series('zone', 'bar', series) }} zone.watched_n = bar.n
     where case zone.side when 'DEMAND' then bar.close < zone.lower_edge else bar.close > zone.upper_edge end
     group by zone.id
 ),
@@ -94,17 +100,22 @@ touched as (
 watched as (
     select
         zone.id,
-        after.k,
+        zone.watched_n - zone.touch_n as k,
         zone.atr14,
         case zone.side when 'DEMAND' then bar.high - zone.upper_edge else zone.lower_edge - bar.low end as distance
-    from touched as zone
-    -- Between two instants there are no more bars than slots of the grid.
-    cross join lateral generate_series(1, least(
-        zone.bars_after_touch,
-        (date_part('epoch', zone.closed_ts - zone.first_touch_ts) / 60 / {{ minutes('zone.tf') }})::bigint
-    )) as after (k)
+    from (
+        select
+            touched.*,
+            -- Between two instants there are no more bars than slots of the grid.
+            generate_series(touched.touch_n + 1, touched.touch_n + least(
+                touched.bars_after_touch,
+                (date_part('epoch', touched.closed_ts - touched.first_touch_ts) / 60 / {{ minutes('touched.tf') }})::bigint
+            )) as watched_n
+        from touched
+        offset 0
+    ) as zone
     inner join bars as bar
-        on {{ same_series('zone', 'bar', series) }} zone.touch_n + after.k = bar.n
+        on {{ same_series('zone', 'bar', series) }} zone.watched_n = bar.n
     where bar.ts < zone.closed_ts or zone.closed_ts is null
 ),
 
