@@ -6,7 +6,7 @@ from exactly the stored candles; zones and inversions are in the state they had 
 knows more than the window; signals are the engine's own, for a plug-in bot is no part of a dataset's id.
 
 Files hold what the dataset's id is made from, and nothing of when or by which way it came in. The id does not tell
-which tables were written: the files that two exports of one id both have are equal, byte by byte.
+which tables of the analysis were written: the files that two exports of one id both have are equal, byte by byte.
 
 A new folder appears as a whole or not at all. The same export again finds its files and writes none; one of the same
 dataset with other tables takes the place of the files that the folder's manifest lists. What it does not list is

@@ -96,7 +96,8 @@ def export(
 ) -> None:
     """Write a dataset as Parquet, with a manifest of what it was made from and the id that follows from it.
 
-    Equal ids mean equal data in every table that both exports hold; which tables are written does not change the id.
+    Equal ids mean equal data in every table that both exports hold; which tables of the analysis are written does not
+    change the id.
     Candles and funding are exact decimals (38, 18), analysis is float64 as computed: zones in the state they had at the
     last candle, signals of the engine alone. The same export again writes nothing.
     """
