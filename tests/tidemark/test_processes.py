@@ -23,8 +23,8 @@ time.sleep(60)
 """
 POLITE = """
 import sys, time
-print("ready", flush=True)
 try:
+    print("ready", flush=True)  # inside: the interrupt may come right behind it
     time.sleep(60)
 except KeyboardInterrupt:
     print("stopped as told")

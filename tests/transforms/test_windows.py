@@ -45,7 +45,7 @@ def go_on(built: Built, *, until: int) -> None:
         pytest.param(at(BARS), id="bar", marks=pytest.mark.slow),
         pytest.param(SECOND_DAY, id="day", marks=pytest.mark.slow),
         pytest.param(at(-400), id="before", marks=pytest.mark.slow),
-        pytest.param(at(800), id="behind"),
+        pytest.param(at(800), id="behind", marks=pytest.mark.slow),
     ],
 )
 def test_a_window_gives_what_building_everything_gives(own: Built, start: datetime) -> None:
