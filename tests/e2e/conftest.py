@@ -22,7 +22,20 @@ LISTED = datetime(2024, 1, 1, tzinfo=UTC)
 NOW = datetime(2024, 2, 20, 6, 30, 3, tzinfo=UTC)
 # Closed 1h bars from the listing to now.
 HOURS = 31 * 24 + 19 * 24 + 6
-SYMBOLS = ("BTCUSDT", "ETHUSDT", "BNBUSDT", "SOLUSDT", "XRPUSDT", "AAAUSDT", "BBBUSDT", "CCCUSDT", "DDDUSDT", "EEEUSDT")
+SYMBOLS = (
+    "BTCUSDT",
+    "ETHUSDT",
+    "BNBUSDT",
+    "SOLUSDT",
+    "XRPUSDT",
+    "AAAUSDT",
+    "BBBUSDT",
+    "CCCUSDT",
+    "DDDUSDT",
+    "EEEUSDT",
+    "FFFUSDT",
+    "GGGUSDT",
+)
 
 Founder = Callable[[], Place]
 

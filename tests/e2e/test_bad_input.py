@@ -133,6 +133,26 @@ def test_a_truncated_file_fails_the_month_which_is_loaded_once_the_file_is_mende
     assert place.query(january) == [(31 * 24,)]
 
 
+def test_of_two_instruments_one_that_cannot_be_loaded_fails_alone(place: Place, simulator: Simulator) -> None:
+    bad = Fault(kind="truncated", venue="archive", prefix="/data/spot/monthly", contains="FFFUSDT", times=None)
+    simulator.faults.add(bad)
+    ended = load(place, simulator, "FFFUSDT,GGGUSDT")
+    assert ended.code == 1
+    assert "binance_spot:FFFUSDT: candles: " in ended.err
+    assert "FFFUSDT-1h-2024-01.zip cannot be unpacked" in ended.err
+    analysed = "SELECT DISTINCT symbol FROM analysis.indicators WHERE symbol IN ('FFFUSDT', 'GGGUSDT')"
+    assert place.query(analysed) == [("GGGUSDT",)]
+    with place.dagster() as instance:
+        runs = [run for run in instance.get_runs() if "FFFUSDT" in str(run.tags) or "GGGUSDT" in str(run.tags)]
+    assert [(run.job_name, run.status.value) for run in reversed(runs)] == [
+        ("load_candles", "FAILURE"),
+        ("load_candles", "SUCCESS"),
+        ("backfill", "SUCCESS"),
+    ]
+    simulator.faults.clear()
+    assert load(place, simulator, "FFFUSDT,GGGUSDT").code == 0
+
+
 @pytest.mark.parametrize(
     ("fault", "told"),
     [
