@@ -30,6 +30,11 @@ WHERE venue = %(venue)s AND symbol = %(symbol)s AND tf = %(tf)s AND open_time >=
 ORDER BY open_time
 """
 _WINDOW_QUERY: Final = sql.SQL(_WINDOW)
+# Not min and max: of a table without statistics the planner takes a series to be one row, and reads all of them.
+_SERIES_TIMES: Final[LiteralString] = """
+SELECT open_time FROM market.candles WHERE venue = %(venue)s AND symbol = %(symbol)s AND tf = %(tf)s ORDER BY open_time
+"""
+_EXTENT: Final[LiteralString] = f"SELECT ({_SERIES_TIMES} LIMIT 1), ({_SERIES_TIMES} DESC LIMIT 1)"
 
 # `open_time_us|o|h|l|c|v|quote_vol|trades|taker_buy_vol`: the line contracts.candles.digest is made of. Seconds are
 # exact in float8, and no timeframe opens between seconds.
@@ -146,10 +151,7 @@ def stored_digest(conn: psycopg.Connection, key: SeriesKey, start: datetime, end
 def extent(conn: psycopg.Connection, key: SeriesKey) -> Extent | None:
     """First and last stored open time of a series; None where nothing is stored."""
     with translated("read the extent", key=key):
-        row = conn.execute(
-            "SELECT min(open_time), max(open_time) FROM market.candles WHERE venue = %s AND symbol = %s AND tf = %s",
-            [key.venue, key.symbol, str(key.tf)],
-        ).fetchone()
+        row = conn.execute(_EXTENT, {"venue": key.venue, "symbol": key.symbol, "tf": str(key.tf)}).fetchone()
     return None if row is None or row[0] is None else Extent(row[0], row[1])
 
 

@@ -58,11 +58,12 @@ WHERE {_SERIES} AND ts >= %(earliest)s AND ts < %(at)s AND created_ts = ANY(%(cr
 GROUP BY kind, created_ts, parent_created_ts
 """)  # noqa: S608 - composed of the constants above alone
 
-# One row by its whole name, in constants: on TimescaleDB a join would unpack every compressed chunk of the series.
+# One row by its whole name, in constants: on TimescaleDB a join would unpack every compressed chunk of the series. The
+# time of creation stands there for inversions too: in a table without statistics the planner may take the index by it.
 _SET_STATE: Final[LiteralString] = f"""
 UPDATE analysis.{{table}}
 SET touches = %(touches)s, first_touch_ts = %(first_touch_ts)s, status = %(status)s, ended_ts = %(ended_ts)s
-WHERE {_SERIES} AND kind = %(kind)s AND {{name}} = {{value}}
+WHERE {_SERIES} AND kind = %(kind)s AND created_ts = %(created_ts)s AND {{name}} = {{value}}
 """  # noqa: S608 - composed of the constants above alone
 
 _AS_OF: Final[LiteralString] = f"""

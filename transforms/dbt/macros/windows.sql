@@ -33,14 +33,18 @@
 {% endmacro %}
 
 {#
-  The windows of the model that is being built: rows venue, symbol, tf, since (none = from the beginning).
+  The windows of the model that is being built: rows venue, symbol, tf, since (none = from the beginning). In a run with
+  a window, a mart that is not there yet is built whole: every kept series from the beginning.
   none = everything of every series.
 #}
 {% macro windows() %}
-    {% if not is_windowed() %}
+    {% if not execute or var('symbol') is none or not model.config.meta.window %}
         {% do return(none) %}
     {% endif %}
     {% set window = model.config.meta.window %}
+    {% if not is_kept(this) %}
+        {% do return(rows_of("select venue, symbol, tf, null from " ~ source('market', 'series') ~ " order by 1, 2, 3")) %}
+    {% endif %}
     {% if window.get('whole') == 'series' %}
         {% do return(rows_of("select venue, symbol, tf, null from " ~ source('market', 'series') ~ " " ~ of_the_instrument())) %}
     {% endif %}
