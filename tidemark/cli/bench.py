@@ -48,11 +48,18 @@ def _year(smoke: bool) -> list[Measurement]:
     return run(smoke=smoke)
 
 
+def _history(smoke: bool) -> list[Measurement]:
+    from bench.history import run
+
+    return run(smoke=smoke)
+
+
 _BENCHES: dict[str, Callable[[bool], list[Measurement]]] = {
     "engine": _engine,
     "load": _load,
     "null": _null,
     "year": _year,
+    "history": _history,
     "demo": _demo,
 }
 
