@@ -91,13 +91,15 @@ def running_server(folder: Path) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def fresh_database(server: Server) -> Iterator[Database]:
-    """A copy of the template."""
+def fresh_database(server: Server, *, template: str | None = None) -> Iterator[Database]:
+    """A copy of the session's template, or of another database: that one lets nobody in from then on."""
+    if template is not None:
+        close(server.admin_dsn, template)
     name = f"{server.template}_{uuid.uuid4().hex[:10]}"
     with connect(server.admin_dsn) as conn:
         conn.execute(
             sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {}").format(
-                sql.Identifier(name), sql.Identifier(server.template), sql.Identifier(OWNER)
+                sql.Identifier(name), sql.Identifier(template or server.template), sql.Identifier(OWNER)
             )
         )
         grant_database(conn, name)  # privileges on a database are not copied with it

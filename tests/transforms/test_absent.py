@@ -1,25 +1,41 @@
 """Tables of later parts: while they are absent their marts are empty, and once they appear the next run fills them."""
 
+from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 
 import psycopg
 import pytest
 
+from tests.databases import Server, fresh_database
 from tests.transforms.hand_made import T0, Built, at
 from tests.transforms.later_tables import ROWS, TABLES
 
 
+@pytest.fixture(scope="module")
+def lit_template(server: Server, grown_template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Name of a database whose marts were built once without the tables, and again when they were there."""
+    with fresh_database(server, template=grown_template) as database:
+        grown = Built(database, tmp_path_factory.mktemp("dbt"))
+        assert grown.rows("marts.fct_trades", key=None) == []
+        change(grown, TABLES)
+        change(grown, ROWS)
+        grown.build(T0)
+        yield database.name
+
+
 @pytest.fixture
-def lit(own: Built) -> Built:
-    """Built once without the tables, and again when they are there."""
-    own.build()
-    assert own.rows("marts.fct_trades", key=None) == []
-    with psycopg.connect(own.database.admin_dsn, autocommit=True) as conn:
-        conn.execute(TABLES)
-        conn.execute(ROWS)
-    own.build(at(0))
-    return own
+def lit(server: Server, lit_template: str, tmp_path: Path) -> Iterator[Built]:
+    """The marts with those tables, as a test's own."""
+    with fresh_database(server, template=lit_template) as database:
+        yield Built(database, tmp_path)
+
+
+def change(built: Built, statement: str) -> None:
+    """Change a table as whoever owns it does."""
+    with psycopg.connect(built.database.admin_dsn, autocommit=True) as conn:
+        conn.execute(statement.encode())
 
 
 def test_the_marts_of_absent_tables_light_up_when_the_tables_appear(lit: Built) -> None:
@@ -55,18 +71,9 @@ def test_the_marts_of_absent_tables_light_up_when_the_tables_appear(lit: Built) 
 
 
 def test_a_decision_that_came_after_the_last_run_is_not_lost_to_a_later_window(lit: Built) -> None:
-    with psycopg.connect(lit.database.admin_dsn, autocommit=True) as conn:
-        conn.execute(
-            "UPDATE trading.decisions SET decision_id = 'd3', ts = '2022-01-31 20:00+00' WHERE decision_id = 'd2'"
-        )
-    lit.build(at(31 * 24))
+    change(lit, "UPDATE trading.decisions SET decision_id = 'd3', ts = '2022-01-31 20:00+00' WHERE decision_id = 'd2'")
+    lit.build(at(31 * 24), select=["fct_decisions"])
     assert {row["decision_id"] for row in lit.rows("marts.fct_decisions")} == {"d1", "d3"}
-
-
-def change(built: Built, statement: str) -> None:
-    """Change a table as whoever owns it does."""
-    with psycopg.connect(built.database.admin_dsn, autocommit=True) as conn:
-        conn.execute(statement.encode())
 
 
 def test_money_keeps_every_digit(lit: Built) -> None:
@@ -76,7 +83,7 @@ def test_money_keeps_every_digit(lit: Built) -> None:
         ' sl = 0.10000000000000000001, risk = \'{"risk_amount": "0.30000000000000000003"}\''
         " WHERE decision_id = 'd1'",
     )
-    lit.build(T0)
+    lit.build(T0, select=["fct_decisions"])
     taken, _ = lit.rows("marts.fct_decisions")
     assert [taken[name] for name in ("entry", "size", "stop", "risk_amount")] == [
         Decimal("0.12345678901234567891"),
@@ -89,13 +96,13 @@ def test_money_keeps_every_digit(lit: Built) -> None:
 def test_a_mart_of_an_older_version_with_other_types_is_built_again_whole(lit: Built) -> None:
     change(lit, "ALTER TABLE marts.fct_decisions ALTER COLUMN entry TYPE float8")
     change(lit, "UPDATE trading.decisions SET entry = 0.12345678901234567891 WHERE decision_id = 'd1'")
-    lit.build(T0)
+    lit.build(T0, select=["fct_decisions"])
     assert lit.rows("marts.fct_decisions")[0]["entry"] == Decimal("0.12345678901234567891")
 
 
 def test_gates_that_are_no_list_are_no_verdicts_and_spoil_no_other_decision(lit: Built) -> None:
     change(lit, "UPDATE trading.decisions SET gates = '{}' WHERE decision_id = 'd1'")
-    lit.build(T0)
+    lit.build(T0, select=["fct_decisions"])
     taken, refused = lit.rows("marts.fct_decisions")
     assert (taken["gates"], taken["gates_failed"], taken["first_failed_gate"]) == (0, 0, None)
     assert (refused["gates"], refused["first_failed_gate"]) == (2, "tradable")
@@ -103,7 +110,7 @@ def test_gates_that_are_no_list_are_no_verdicts_and_spoil_no_other_decision(lit:
 
 def test_an_open_position_has_no_result_in_r_yet(lit: Built) -> None:
     change(lit, "UPDATE trading.positions SET closed_at = null, realized_pnl = 0")
-    lit.build(T0)
+    lit.build(T0, select=["fct_trades"])
     (live,) = (row for row in lit.rows("marts.fct_trades") if row["origin"] == "live")
     assert (live["exit_ts"], live["r"], live["pnl"]) == (None, None, 0)
 
@@ -115,7 +122,7 @@ def test_a_decision_that_arrives_late_stands_in_the_mart_though_its_bar_lies_bef
         " ('late', '2021-12-31 23:00+00', '2022-03-01 04:00+00', 'binance_spot', 'BTCUSDT', 'HOLD',"
         ' \'[{"gate": "fresh", "passed": false}]\')',
     )
-    lit.build(at(31 * 24))
+    lit.build(at(31 * 24), select=["fct_decisions"])
     assert {row["decision_id"] for row in lit.rows("marts.fct_decisions")} == {"d1", "d2", "late"}
 
 
@@ -125,9 +132,9 @@ def test_a_day_whose_parity_is_measured_again_is_not_left_as_it_was(lit: Built) 
         "INSERT INTO ops.parity_results SELECT '2022-02-10', venue, symbol, tf, table_name, 10, 10, 0, null"
         " FROM ops.parity_results",
     )
-    lit.build(at(31 * 24))
+    lit.build(at(31 * 24), select=["mart_live_parity"])
     change(lit, "UPDATE ops.parity_results SET rows_batch = 10, mismatches = 0, first_difference = null")
-    lit.build(at(31 * 24))
+    lit.build(at(31 * 24), select=["mart_live_parity"])
     parity, _ = lit.rows("marts.mart_live_parity")
     assert parity["day"] == date(2022, 1, 1)
     assert (parity["agreement"], parity["is_equal"], parity["first_difference"]) == (1, True, None)

@@ -86,7 +86,7 @@ def test_a_close_through_a_zone_ends_the_watch_whether_the_zone_still_lived_or_n
         conn.execute(
             "UPDATE market.candles SET low = 90, close = 91 WHERE symbol = 'BTCUSDT' AND open_time = %s", [at(7)]
         )
-    own.build()
+    own.build(select=["+fct_zone_outcomes"])
     rows = {(row["created_ts"], row["kind"]): row for row in own.rows("marts.fct_zone_outcomes")}
     assert only(rows[at(2), "FVG"], *OUTCOME) == (20, 0.5, False, None)
     assert only(rows[at(2), "OB"], *OUTCOME) == (20, 1.0, True, 1)
@@ -114,7 +114,7 @@ def test_the_first_of_stop_and_target_is_the_outcome_and_the_stop_where_one_bar_
         conn.execute("UPDATE market.candles SET high = 101 WHERE symbol = 'BTCUSDT' AND high = 103.2")
         conn.execute("UPDATE market.candles SET high = 102.3 WHERE symbol = 'BTCUSDT' AND open_time = %s", [at(11)])
         conn.execute("UPDATE market.candles SET high = 101.4 WHERE symbol = 'BTCUSDT' AND open_time = %s", [at(5)])
-    own.build()
+    own.build(select=["+fct_signals"])
     rows = {row["signal_id"][0]: row for row in own.rows("marts.fct_signals")}
     names = ("stop_after_bars", "target_after_bars", "outcome")
     assert only(rows["a"], *names) == (4, 8, "STOP")
@@ -187,7 +187,7 @@ def test_only_other_values_of_another_source_are_a_disagreement(own: Built) -> N
             },  # it lost to an equal archive, whose name the candle does not carry
             {**revision(25, lost=True), "volume": 7},  # one candle all the same
         )
-    own.build()
+    own.build(select=["+mart_data_quality"])
     january, _ = own.rows("marts.mart_data_quality")
     assert only(january, "revisions", "lost_arrivals", "disagreements") == (3, 3, 2)
 
@@ -197,7 +197,7 @@ def test_a_refused_row_with_an_unreadable_time_counts_in_the_month_of_its_file(o
         refused = {"payload": "?,row", "reason": "time", "open_time": None, "source": "archive", "seen_at": at(5000)}
         insert(conn, "market.quarantine", of(KEY, origin="data/BTCUSDT-1h-2022-02.zip", **refused))
         insert(conn, "market.quarantine", of(KEY, origin="data/BTCUSDT-1h-2022-01-30.zip", **refused))
-    own.build()
+    own.build(select=["+mart_data_quality"])
     assert [row["quarantined"] for row in own.rows("marts.mart_data_quality")] == [2, 1]
 
 
@@ -210,7 +210,7 @@ def test_a_refused_funding_row_is_no_row_of_a_series(own: Built) -> None:
 
 
 def built_quality(own: Built) -> list[dict[str, object]]:
-    own.build()
+    own.build(select=["+mart_data_quality"])
     return own.rows("marts.mart_data_quality", key=None)
 
 
