@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from engine.kernel import warm_up
+    from contracts.kernel import warm_up
     from engine.params import EngineParams
     from engine.series import ENGINE_VERSION, TABLES, SeriesEngine, SeriesRows
     from engine.snapshot import SnapshotRefused

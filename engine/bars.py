@@ -22,7 +22,7 @@ from numba import types
 
 from contracts import from_us
 from contracts.candles import BAR_SCHEMA
-from engine.kernel import formula, instants, kernel, reals
+from contracts.kernel import formula, instants, kernel, reals
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

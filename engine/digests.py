@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numba import types
 
-from engine.kernel import formula, instants, kernel
+from contracts.kernel import formula, instants, kernel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -18,7 +18,7 @@ import numba
 import numpy as np
 from numba import types
 
-from engine.kernel import Record, counts, formula, instants, kernel, matrix, reals, scratch
+from contracts.kernel import Record, counts, formula, instants, kernel, matrix, reals, scratch
 from engine.state import FEATURES, LEAD
 
 if TYPE_CHECKING:

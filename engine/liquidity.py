@@ -16,7 +16,7 @@ import numba
 import numpy as np
 from numba import types
 
-from engine.kernel import Record, formula, instants, kernel, reals
+from contracts.kernel import Record, formula, instants, kernel, reals
 from engine.rows import LIQUIDITY as EVENT
 from engine.rows import SWING
 from engine.state import LIQUIDITY

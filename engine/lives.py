@@ -20,7 +20,7 @@ import numba
 import numpy as np
 from numba import types
 
-from engine.kernel import Record, counts, formula, instants, kernel, reals
+from contracts.kernel import Record, counts, formula, instants, kernel, reals
 from engine.rows import ZONE, ZONE_EVENT
 
 if TYPE_CHECKING:

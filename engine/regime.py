@@ -16,7 +16,7 @@ import numba
 import numpy as np
 from numba import types
 
-from engine.kernel import codes, kernel, reals
+from contracts.kernel import codes, kernel, reals
 from engine.state import REGIME
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ import numba
 import numpy as np
 from numba import types
 
-from engine.kernel import Record, formula, instants, kernel, reals
+from contracts.kernel import Record, formula, instants, kernel, reals
 from engine.rows import BREAK, SIGNAL, ZONE
 from engine.state import RETEST
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numba import types
 
-from engine.kernel import kernel
+from contracts.kernel import kernel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -18,10 +18,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final, Self
 
 from contracts import Timeframe
+from contracts.kernel import warm_up
 from engine import frames
 from engine.bars import Bars, check_bars, read_bars
 from engine.found import Found, spare_room
-from engine.kernel import warm_up
 from engine.params import EngineParams
 from engine.snapshot import Saved, SnapshotRefused, decode, encode
 from engine.spans import SPAN, Span, run_span

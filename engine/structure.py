@@ -16,7 +16,7 @@ import numba
 import numpy as np
 from numba import types
 
-from engine.kernel import Record, counts, formula, instants, kernel, reals, scratch
+from contracts.kernel import Record, counts, formula, instants, kernel, reals, scratch
 from engine.rows import BREAK, SWING
 from engine.state import STRUCTURE
 

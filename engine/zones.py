@@ -18,7 +18,7 @@ import numba
 import numpy as np
 from numba import types
 
-from engine.kernel import Record, formula, instants, kernel, reals
+from contracts.kernel import Record, formula, instants, kernel, reals
 from engine.rows import BREAK, ZONE, ZONE_EVENT
 from engine.state import ZONES
 
