@@ -50,18 +50,19 @@ def marts(
     with database.connect() as conn:
         for task in tasks_of(context.partition_keys):
             label = f"marts {task.instrument}"
-            progress.report(label, done=0, total=1)
+            count = progress.counter(label)
             window = {
                 "venue": task.instrument.venue,
                 "symbol": task.instrument.symbol,
                 "start": task.start.isoformat(),
             }
             with alone(conn, task.instrument, say=context.log.info), _dbt_alone(conn):
-                outcome = build(database.url, folder=folder, variables=window, select=select, say=context.log.debug)
+                outcome = build(
+                    database.url, folder=folder, variables=window, select=select, say=context.log.debug, count=count
+                )
             outcome.raise_for_models(f"{task.instrument} from {task.months[0]} on")
             for node in outcome.nodes:
                 found[node.unique_id].append((task, node))
-            progress.report(label, done=1, total=1)
         yield from _materializations(conn, context, found)
         yield from _checks(conn, context, found)
 

@@ -26,6 +26,16 @@ def report(label: str, *, done: int, total: int) -> None:
     _listener.get()(label, done, total)
 
 
+def counter(label: str) -> Callable[[int, int], None]:
+    """The like of `report` for the work named `label`, to be called by any thread: `count(done, total)`."""
+    listener = _listener.get()  # other threads do not inherit it
+
+    def count(done: int, total: int) -> None:
+        listener(label, done, total)
+
+    return count
+
+
 @contextmanager
 def listening(listener: Listener) -> Iterator[None]:
     """Send every report made inside to `listener`."""

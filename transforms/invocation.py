@@ -108,6 +108,7 @@ def build(
     select: Sequence[str] = (),
     full_refresh: bool = False,
     say: Callable[[str], None] = lambda line: None,
+    count: Callable[[int, int], None] = lambda ended, total: None,
 ) -> Outcome:
     """Build the selected models and run the selected tests, each model before the tests and models that read it.
 
@@ -117,7 +118,8 @@ def build(
         variables: `venue`, `symbol` and `start` of the window; empty = everything.
         select: Names of models and tests; empty = all of them.
         full_refresh: Drop the tables and build them again.
-        say: Is told of every model and test that ended.
+        say: Is told of every model and test, when all of them ended.
+        count: Is told whenever one ends how many have, and of how many; by any thread.
 
     Raises:
         DbtInterrupted: The database could not be reached.
@@ -128,7 +130,7 @@ def build(
         command += ["--select", *select]
     if full_refresh:
         command.append("--full-refresh")
-    return run(url, command, folder=folder, variables=variables, say=say)
+    return run(url, command, folder=folder, variables=variables, say=say, count=count)
 
 
 def run(
@@ -138,6 +140,7 @@ def run(
     folder: Path,
     variables: Mapping[str, str | None],
     say: Callable[[str], None] = lambda line: None,
+    count: Callable[[int, int], None] = lambda ended, total: None,
 ) -> Outcome:
     """Run any command of dbt that works on nodes (`build`, `test`, …); see `build` for the rest."""
     from dbt.cli.main import dbtRunner
@@ -148,7 +151,7 @@ def run(
     given = ["--vars", json.dumps(dict(variables)), *QUIET, "--no-write-json"]
     manifest = parsed().load(str(conninfo_to_dict(url)["dbname"]))
     with _ONE_AT_A_TIME, _environment(url):
-        result = dbtRunner(manifest=manifest).invoke([*command, *places, *given])
+        result = dbtRunner(manifest=manifest, callbacks=[_Counting(count)]).invoke([*command, *places, *given])
     answers = getattr(result.result, "results", None)
     if answers is None:
         msg = f"dbt {command[0]}: {result.exception or 'no answer'}"
@@ -157,6 +160,24 @@ def run(
     for node in nodes:
         say(f"{node.name}: {node.status}{'' if node.rows is None else f', {node.rows} rows'} in {node.seconds:.2f} s")
     return Outcome(nodes)
+
+
+class _Counting:
+    """Hears the events of a run of dbt, and counts the nodes that ended."""
+
+    def __init__(self, count: Callable[[int, int], None]) -> None:
+        self._count = count
+        self._total = 0
+        self._ended: set[str] = set()
+        self._lock = threading.Lock()
+
+    def __call__(self, event: Any) -> None:  # noqa: ANN401 - made of dbt's own message definitions
+        if event.info.name == "LogStartLine":
+            self._total = event.data.total
+        elif event.info.name == "NodeFinished":
+            with self._lock:  # two threads must not tell of theirs in the wrong order
+                self._ended.add(event.data.node_info.unique_id)
+                self._count(len(self._ended), max(self._total, len(self._ended)))
 
 
 @contextmanager

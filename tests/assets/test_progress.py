@@ -1,4 +1,5 @@
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -58,3 +59,13 @@ def test_a_task_and_a_thread_of_the_run_are_heard_too() -> None:
     with progress.listening(lambda label, _done, _total: heard.append(label)):
         asyncio.run(run())
     assert heard == ["task", "thread"]
+
+
+def test_other_threads_report_through_a_counter() -> None:
+    heard: list[tuple[str, int, int]] = []
+    with progress.listening(lambda *told: heard.append(told)):
+        count = progress.counter("nodes")
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(count, 1, 2).result()
+            pool.submit(progress.report, "unheard", done=1, total=2).result()
+    assert heard == [("nodes", 1, 2)]

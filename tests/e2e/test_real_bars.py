@@ -227,8 +227,10 @@ def test_dagster_shows_the_run_its_partitions_and_passed_checks(backfilled: Back
 
 def test_progress_was_reported_to_its_end(backfilled: Backfilled) -> None:
     last = {label: (done, total) for label, done, total in backfilled.progress}
-    expected = {f"candles {INSTRUMENT}": (9, 9), f"analysis {INSTRUMENT}": (9, 9), f"marts {INSTRUMENT}": (1, 1)}
-    assert last == expected
+    nodes, _ = last.pop(f"marts {INSTRUMENT}")
+    assert nodes > 11  # the marts alone
+    assert last == {f"candles {INSTRUMENT}": (9, 9), f"analysis {INSTRUMENT}": (9, 9)}
+    assert (f"marts {INSTRUMENT}", nodes, nodes) in backfilled.progress
 
 
 def test_a_second_backfill_starts_no_run_and_says_why(backfilled: Backfilled) -> None:

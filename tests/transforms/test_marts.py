@@ -259,3 +259,10 @@ def test_the_unit_tests_of_the_project_pass(built: Built) -> None:
     outcome = built.run("test", "--select", "test_type:unit")
     assert [(node.name, node.message) for node in outcome.nodes if node.status != "pass"] == []
     assert len(outcome.nodes) >= 3
+
+
+def test_a_build_counts_its_nodes_while_they_end(grown: Built) -> None:
+    counted: list[tuple[int, int]] = []
+    outcome = grown.build(T0, select=["dim_series", "dim_time"], count=lambda *told: counted.append(told))
+    assert counted == [(1, 2), (2, 2)]
+    assert len(outcome.nodes) == 2
