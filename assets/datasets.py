@@ -268,7 +268,7 @@ def _write(
     for instrument in (one for one in instruments if one in manifest.funding):
         rates = read_funding(conn, instrument, first, export.end).select(*FUNDING_SCHEMA, "interval_hours")
         named = _with_instrument(exact(rates, ("rate", "mark_price")), instrument)
-        yield _file(folder, f"funding_rates/{_name(instrument)}", [named])
+        yield _file(folder, funding_file(instrument), [named])
     if "rules" in export.parts:
         yield _file(folder, "exchange_rules.parquet", [_rules(conn, manifest.rules, at)])
     if "calendar" in export.parts:
@@ -298,6 +298,11 @@ def _file(folder: Path, name: str, frames: Iterable[pl.DataFrame]) -> tuple[str,
         for frame in frames:
             file.write(frame)
     return name, file.rows
+
+
+def funding_file(instrument: InstrumentKey) -> str:
+    """Path below the folder of an instrument's settlements; there is none where none is stored."""
+    return f"funding_rates/{_name(instrument)}"
 
 
 def _name(key: SeriesKey | InstrumentKey) -> str:

@@ -101,7 +101,7 @@ def export(
     Candles and funding are exact decimals (38, 18), analysis is float64 as computed: zones in the state they had at the
     last candle, signals of the engine alone. The same export again writes nothing.
     """
-    from assets.datasets import export_dataset
+    from assets.datasets import export_dataset, funding_file
     from store.connections import connect
 
     wanted = _export(venue, symbols, tf, start, end, more)
@@ -109,6 +109,9 @@ def export(
         done = export_dataset(conn, wanted, folder, at=datetime.now(UTC))
     console.out.print(_files(done))
     console.out.print(f"dataset {done.dataset_id}", soft_wrap=True)
+    for instrument in sorted({key.instrument for key in wanted.keys}) if "funding" in wanted.parts else ():
+        if funding_file(instrument) not in done.files:
+            console.say(f"no settlement of {instrument} is stored: there is no file of its funding")
     if not done.written:
         console.say(f"{folder} holds exactly this dataset already: nothing was written")
     elif done.known:

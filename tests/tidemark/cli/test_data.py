@@ -154,6 +154,13 @@ def test_export_tells_what_cannot_be_exported_and_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_export_says_whose_funding_is_not_there(variables: dict[str, str], tmp_path: Path) -> None:
+    asked = ("data", "export", "--parquet", str(tmp_path / "set"), *SETS, "--with", "funding")
+    ended = run(*asked, variables=variables)
+    assert (ended.code, sorted(path.name for path in (tmp_path / "set").iterdir())) == (0, ["candles", "manifest.json"])
+    assert "no settlement of binance_spot:BTCUSDT is stored: there is no file of its funding" in ended.err
+
+
 def test_a_folder_that_is_somebodys_is_not_touched(variables: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("mine")
     ended = run("data", "export", "--parquet", str(tmp_path), *SETS, variables=variables)
