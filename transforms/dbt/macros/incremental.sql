@@ -62,3 +62,16 @@
     {% endif %}
     insert into {{ target }} ({{ columns }}) select {{ columns }} from ({{ sql }}) as rows_of_the_run;
 {% endmacro %}
+
+{#
+  Statistics of a mart that was just written: always of a new one and while it is small, which makes its row count
+  exact. A window changes little of a large one, and looking at it takes longer than the window: autovacuum does that.
+#}
+{% macro analyze_while_small(relation) %}
+    {%- if execute -%}
+        {%- set rows = run_query(
+            "select reltuples from pg_catalog.pg_class where oid = '" ~ relation ~ "'::regclass"
+        ).rows[0][0] -%}
+        {%- if rows < 100000 -%} analyze {{ relation }} {%- endif -%}
+    {%- endif -%}
+{% endmacro %}

@@ -77,11 +77,16 @@
     ")) %}
 {% endmacro %}
 
-{# A lookback is a number of bars, or `zone_life`: how long a zone may live, and then 20 bars. #}
+{#
+  A lookback is a number of bars, or `zone_life`: how long a zone may live, and then 20 bars.
+  The end of a mart is read from its primary key, which begins with the series and this column: by its last row, not by
+  max (the planner may go through the whole series for it), and by the collation of its columns (the platform's tables
+  have another one, and an index of this one is of no use to that).
+#}
 {% macro windows_sql(relation, column, grain, lookback) %}
     {% set wanted = literal(var('start')) ~ '::timestamptz' if var('start') is not none else "'-infinity'::timestamptz" %}
     {% set bars = zone_life() ~ ' + 20' if lookback == 'zone_life' else lookback %}
-    with reached as (
+    with reached as materialized (
         select
             series.venue,
             series.symbol,
@@ -89,8 +94,10 @@
             least(
                 {{ wanted }},
                 coalesce(
-                    (select max({{ column }})::timestamp at time zone 'UTC' from {{ relation }} as mart
-                     where mart.venue = series.venue and mart.symbol = series.symbol and mart.tf = series.tf),
+                    (select mart.{{ column }}::timestamp at time zone 'UTC' from {{ relation }} as mart
+                     where mart.venue = {{ literal(var('venue')) }} and mart.symbol = {{ literal(var('symbol')) }}
+                       and mart.tf = series.tf collate "default"
+                     order by mart.{{ column }} desc limit 1),
                     '-infinity'
                 )
             ) as from_bar
@@ -98,7 +105,7 @@
         where series.venue = {{ literal(var('venue')) }} and series.symbol = {{ literal(var('symbol')) }}
     ),
 
-    looked_back as (
+    looked_back as materialized (
         select
             venue,
             symbol,

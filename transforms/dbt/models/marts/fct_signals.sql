@@ -24,6 +24,23 @@ last_bars as (
     group by venue, symbol, tf
 ),
 
+-- From the oldest zone on that a signal of the window speaks of: the planner would go through all there are.
+zones as (
+    select
+        venue,
+        symbol,
+        tf,
+        kind,
+        created_ts,
+        strength
+    from {{ ref('stg_zones') }}
+    {%- if series %}
+    where {{ is_series(series[0]) }} and created_ts >= (
+        select min(s.zone_created_ts) from {{ inside(ref('stg_signals'), series, 'ts', '>') }} as s
+    )
+    {%- endif %}
+),
+
 signals as (
     select
         signal.*,
@@ -42,7 +59,7 @@ signals as (
         on {{ same_series('signal', 'last_bar', series) }} true
     left join {{ inside(ref('stg_regimes'), series, 'ts', '>') }} as regime
         on {{ same_series('signal', 'regime', series) }} signal.ts = regime.ts
-    left join {{ ref('stg_zones') }} as zone
+    left join zones as zone
         on signal.venue = zone.venue and signal.symbol = zone.symbol and signal.tf = zone.tf
         and signal.zone_kind = zone.kind and signal.zone_created_ts = zone.created_ts
 ),
