@@ -6,6 +6,7 @@ Heavy libraries are imported inside the command that needs them, so that `--help
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -19,6 +20,9 @@ from tidemark.logs import configure_logs, trace
 from tidemark.settings import CONFIG_VARIABLE, SettingsError, load_settings
 
 INTERRUPTED = 130
+# A backfill imports and builds half a million objects that stay. Looking through them for garbage every 700 new ones
+# took 2.5 of its 70 seconds, at every 100,000 it takes half of that.
+_OBJECTS_BEFORE_COLLECTION = (100_000, 20, 50)
 
 app = typer.Typer(
     name="tidemark",
@@ -60,6 +64,7 @@ def root(
 
 def main() -> None:
     """Run the command line; the entry point of `tidemark`."""
+    gc.set_threshold(*_OBJECTS_BEFORE_COLLECTION)
     try:
         with trace():
             app()
