@@ -34,7 +34,7 @@ def fakes(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_bench_that_does_not_exist_is_told_with_those_that_do() -> None:
     ended = run("bench", "engin", variables={})
     assert ended.code == 2
-    assert "there is no bench 'engin': use one of engine, load, null, year, demo or all" in ended.err
+    assert "there is no bench 'engin': use one of engine, load, null, year, history, demo or all" in ended.err
 
 
 def test_a_bench_is_named() -> None:
