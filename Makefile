@@ -32,6 +32,8 @@ $(VENV)/dev: $(VENV)/runtime requirements-dev.lock
 
 install: $(VENV)/runtime  ## set up .venv from the hashed lock, compile the kernels and parse the dbt project once
 	$(BIN)/python -m engine
+	$(BIN)/python -m risk
+	$(BIN)/python -m venues.fills
 	$(BIN)/python -m transforms.parse
 
 dev: install $(VENV)/dev

@@ -115,6 +115,7 @@ def test_a_series_that_is_no_longer_kept_leaves_the_marts_with_the_next_run_of_a
 
 HOURS = 900
 FEBRUARY = at(744)
+MODELS = ("staging", "intermediate", "marts")  # and no test
 STATUSES = ("ACTIVE", "MITIGATED", "EXPIRED", "EVICTED")
 
 
@@ -237,13 +238,13 @@ def test_windows_over_a_random_market_give_what_building_everything_gives(own: B
     for until, start in ((500, T0), (700, T0), (800, T0), (HOURS, FEBRUARY)):
         market.goes_on(own, since, until)
         market.hears_late(own, until)
-        own.build(start)
+        own.build(start, select=MODELS)
         since = until
     with own.connect() as conn:
         conn.execute("DELETE FROM market.series WHERE symbol = 'ETHUSDT'")
-    own.build(FEBRUARY)
+    own.build(FEBRUARY, select=MODELS)
     windowed = rounded(own.everything())
-    own.build(full_refresh=True)
+    own.build(select=MODELS, full_refresh=True)
     whole = rounded(own.everything())
     assert [mart for mart in MARTS if windowed[mart] != whole[mart]] == []
     assert len(whole["fct_decisions"]) == 4
