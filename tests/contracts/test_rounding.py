@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.rounding import NEAR, steps_below, ticks_above, ticks_below
-from tests.contracts.test_instrument import GRIDS, rules
+from tests.contracts.instruments import rules
+from tests.contracts.test_instrument import GRIDS
 
 # The first call compiles; how long that takes is not what is tested.
 unhurried = settings(deadline=None)

@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from contracts import InstrumentRules
 from risk import ClosedTrade, Funding, OpenBracket, Position, RiskContext, Signal
+from tests.contracts.instruments import rules
 
 TS = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 
@@ -22,35 +22,6 @@ def minutes(count: float) -> timedelta:
 
 def hours(count: float) -> timedelta:
     return timedelta(hours=count)
-
-
-def rules(**changes: Any) -> InstrumentRules:  # noqa: ANN401 - the model checks them
-    fields: dict[str, Any] = {
-        "venue": "binance_usdm",
-        "symbol": "BTCUSDT",
-        "status": "TRADING",
-        "contract_type": "PERPETUAL",
-        "base": "BTC",
-        "quote": "USDT",
-        "tick_size": Decimal("0.1"),
-        "min_price": Decimal("556.80"),
-        "max_price": Decimal(4529764),
-        "step_size": Decimal("0.001"),
-        "min_qty": Decimal("0.001"),
-        "max_qty": Decimal(1000),
-        "market_step_size": Decimal("0.001"),
-        "market_min_qty": Decimal("0.001"),
-        "market_max_qty": Decimal(120),
-        "min_notional": Decimal(50),
-        "max_notional": None,
-        "order_types": ("LIMIT", "MARKET", "STOP_MARKET"),
-        "filters": (),
-        "maker_fee": Decimal("0.0002"),
-        "taker_fee": Decimal("0.0005"),
-        "max_leverage": Decimal(20),
-        "fees_source": "exchange",
-    }
-    return InstrumentRules(**fields | changes)
 
 
 SPOT = {"venue": "binance_spot", "contract_type": "SPOT", "max_leverage": Decimal(1)}

@@ -6,7 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from risk import CalendarWindow, RiskContext, Signal
-from tests.risk.builders import SPOT, TS, bracket, context, funding, hours, minutes, position, rules, signal, trade
+from tests.contracts.instruments import rules
+from tests.risk.builders import SPOT, TS, bracket, context, funding, hours, minutes, position, signal, trade
 
 
 @pytest.mark.parametrize("name", ["equity", "day_start_equity", "peak_equity"])

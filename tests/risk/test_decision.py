@@ -17,7 +17,8 @@ from risk.decision import bracket_id, decision_id, loss_at_stop
 from risk.evaluation import evaluate
 from risk.records import VERDICT, limits_of, rules_of
 from risk.situation import situation_of
-from tests.risk.builders import TS, context, funding, hours, minutes, position, rules, short, signal, trade
+from tests.contracts.instruments import rules
+from tests.risk.builders import TS, context, funding, hours, minutes, position, short, signal, trade
 
 PROFILE = RiskProfile()
 unhurried = settings(deadline=None)

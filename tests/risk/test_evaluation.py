@@ -18,20 +18,8 @@ from risk.evaluation import evaluate
 from risk.gates import holds
 from risk.records import LIMITS, RULES, SITUATION, VERDICT, limits_of, rules_of
 from risk.situation import situation_of
-from tests.risk.builders import (
-    SPOT,
-    TS,
-    bracket,
-    context,
-    funding,
-    hours,
-    minutes,
-    position,
-    rules,
-    short,
-    signal,
-    trade,
-)
+from tests.contracts.instruments import rules
+from tests.risk.builders import SPOT, TS, bracket, context, funding, hours, minutes, position, short, signal, trade
 
 PROFILE = RiskProfile()
 

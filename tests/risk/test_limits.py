@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from risk import GATES, Decision, RiskProfile, decide
 from risk.limits import whole_within
-from tests.risk.builders import context, position, rules, signal
+from tests.contracts.instruments import rules
+from tests.risk.builders import context, position, signal
 
 
 def decided(profile: RiskProfile | None = None, **account: Any) -> Decision:  # noqa: ANN401 - the model checks them

@@ -5,7 +5,8 @@ import pytest
 
 from risk import GATES, RiskProfile
 from risk.records import HOUR, LOSSES, MINUTE, NEVER, STOPS, VERDICT, limits_of, nothing_yet, rules_of
-from tests.risk.builders import SPOT, rules
+from tests.contracts.instruments import rules
+from tests.risk.builders import SPOT
 
 
 def test_every_number_of_the_default_profile_stands_in_its_record() -> None:

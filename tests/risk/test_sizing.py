@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from risk import GATES, Decision, RiskProfile, decide
 from risk.sizing import slip
-from tests.risk.builders import context, rules, short, signal
+from tests.contracts.instruments import rules
+from tests.risk.builders import context, short, signal
 
 
 def said(decision: Decision, gate: str) -> float | None:
