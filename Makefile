@@ -41,7 +41,7 @@ dev: install $(VENV)/dev
 demo: install  ## backfill, compute and check on a simulated exchange, then leave the Dagster UI running
 	$(BIN)/tidemark demo
 
-# One worker more than a small machine has cores: whole processes are waited for a third of the time.
+# One worker more than a small machine has cores: some tests wait for whole processes.
 test: dev  ## the suite: no network, no services started by hand (`pytest -m slow` runs what it leaves out)
 	$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 

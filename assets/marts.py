@@ -50,6 +50,7 @@ def marts(
     with database.connect() as conn:
         for task in tasks_of(context.partition_keys):
             label = f"marts {task.instrument}"
+            progress.report(label, done=0, total=1)  # how many there are is known when the first one ends
             count = progress.counter(label)
             window = {
                 "venue": task.instrument.venue,
