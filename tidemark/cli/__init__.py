@@ -75,3 +75,6 @@ def main() -> None:
         if end.code == INTERRUPTED:  # Typer's own answer to Ctrl-C, which says nothing
             console.say("interrupted: what was written is whole and stays; run the same command again to go on")
         raise
+    finally:
+        # The interpreter looks through everything for garbage, several times, before it ends: 2.8 s behind a year.
+        gc.freeze()
