@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
 from dagster._core.events import (
-    AssetCheckEvaluationPlanned,
     AssetMaterializationPlannedData,
     DagsterEvent,
     StepMaterializationData,
@@ -38,7 +38,9 @@ class Seen(NamedTuple):
 
 
 def event(run: str, told: DagsterEvent) -> dg.EventLogEntry:
-    return dg.EventLogEntry(None, 10, "", run, NOW, step_key=told.step_key, job_name="job", dagster_event=told)
+    return dg.EventLogEntry(  # type: ignore[no-untyped-call]
+        None, 10, "", run, NOW, step_key=told.step_key, job_name="job", dagster_event=told
+    )
 
 
 def materialization(run: str, key: dg.AssetKey, month: str | None) -> dg.EventLogEntry:
