@@ -34,6 +34,7 @@ install: $(VENV)/runtime  ## set up .venv from the hashed lock, compile the kern
 	$(BIN)/python -m engine
 	$(BIN)/python -m risk
 	$(BIN)/python -m venues.fills
+	$(BIN)/python -m backtest
 	$(BIN)/python -m transforms.parse
 
 dev: install $(VENV)/dev

@@ -20,7 +20,7 @@ Side = Literal["LONG", "SHORT"]
 FinitePrice = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 # Names of the flags in `signals_raw.features`, seen from the signal's side (engine-spec section 6).
-_FLAGS = {
+FLAGS = {
     "LONG": {"ema200": "ema200_up", "macd": "macd_hist_up", "rsi": "rsi_mid_rebound"},
     "SHORT": {"ema200": "ema200_down", "macd": "macd_hist_down", "rsi": "rsi_mid_rebound"},
 }
@@ -85,7 +85,7 @@ class Signal(Value):
     @classmethod
     def from_event(cls, event: SignalRawV1, *, atr14: float | None) -> Self:
         """The signal that an event tells of, with the atr14 of its bar (`indicators`)."""
-        names = _FLAGS[event.side_hint]
+        names = FLAGS[event.side_hint]
         return cls(
             **event.model_dump(
                 include={"signal_id", "agent", "venue", "symbol", "tf", "ts", "side_hint", "entry_hint", "sl_hint"}

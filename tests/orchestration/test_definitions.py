@@ -172,7 +172,7 @@ def test_the_instance_file_describes_an_instance_that_stores_events(configured: 
     events = configured.all_logs(run.run_id)
     assert dg.DagsterEventType.RUN_SUCCESS in {entry.dagster_event_type for entry in events}
     assert type(configured.run_storage).__name__ == "PostgresRunStorage"
-    assert type(configured.event_log_storage).__name__ == "PostgresEventLogStorage"
+    assert type(configured.event_log_storage).__name__ == "PlansAtOnce"
     assert type(configured.schedule_storage).__name__ == "PostgresScheduleStorage"
     assert not configured.telemetry_enabled
     assert configured.run_monitoring_enabled
