@@ -1,0 +1,57 @@
+"""A backtest in one call.
+
+result = run_backtest({SeriesKey("binance_spot", "BTCUSDT", "15m"): bars}, BacktestConfig())
+result.trades, result.equity, result.metrics, result.decisions, result.fingerprint
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from backtest.config import ALWAYS, BacktestConfig, BacktestRefused, assumed_rules
+from backtest.session import Session
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from backtest.market import Tables
+    from backtest.result import BacktestResult
+    from contracts import SeriesKey
+
+
+def run_backtest(
+    bars: Mapping[SeriesKey, pl.DataFrame],
+    config: BacktestConfig,
+    *,
+    tables: Mapping[SeriesKey, Tables] | None = None,
+) -> BacktestResult:
+    """Trade the signals of these bars with one capital.
+
+    Args:
+        bars: Closed bars of each series (`contracts.candles.BAR_SCHEMA`). A series that is not traded answers what
+            came first inside the bars of longer ones.
+        config: Everything else. Instruments whose rules it does not tell get `assumed_rules`.
+        tables: The engine's tables of these bars by series, where they are known; None = compute them.
+
+    Raises:
+        BacktestRefused: There are no bars, they are none, or the configuration does not fit them.
+    """
+    config = with_rules(bars, config)
+    first = [frame["open_time"].min() for frame in bars.values() if frame.height]
+    if not first:
+        msg = f"no bars to trade in {', '.join(map(str, bars)) or 'no series at all'}: load some, or widen the window"
+        raise BacktestRefused(msg)
+    session = Session(list(bars), config, start=min(first))  # type: ignore[type-var, arg-type] # datetimes
+    session.advance(bars, tables=tables)
+    return session.finish()
+
+
+def with_rules(bars: Mapping[SeriesKey, pl.DataFrame], config: BacktestConfig) -> BacktestConfig:
+    """The configuration with assumed rules for every instrument that it tells none of."""
+    rules = dict(config.rules)
+    for key, frame in bars.items():
+        if key.instrument not in rules and frame.height:
+            rules[key.instrument] = [(ALWAYS, assumed_rules(key.instrument, frame["close"]))]
+    return replace(config, rules=rules)
