@@ -21,8 +21,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numba import types
 
-from backtest import account, records
+from backtest import account, records, rows
+from backtest import brackets as bracket_lives
 from backtest.account import free, recount, revalue
+from backtest.brackets import place, settle
 from backtest.records import (
     DAY,
     FOREVER,
@@ -40,31 +42,24 @@ from backtest.records import (
     trade_fill_type,
     trade_type,
 )
+from backtest.rows import sample, write_account, write_guard, write_standing
 from contracts import rounding
 from contracts.kernel import Record, counts, formula, instants, kernel, reals
-from contracts.rounding import whole_below
 from risk import evaluation
 from risk.evaluation import evaluate
 from risk.guards import nearest_event
-from risk.protections import add_exit
 from risk.records import limits_type, losses_type, news_type, rules_type, situation_type, stops_type, verdict_type
 from venues.fills import account as fill_account
 from venues.fills import asked, drill, prices
 from venues.fills import bracket as one_bar
 from venues.fills import records as fill_records
-from venues.fills.account import arm, close_out, excursion, fund, net, risk
+from venues.fills.account import arm, close_out, fund
 from venues.fills.asked import refused
 from venues.fills.drill import resolve
 from venues.fills.records import (
     ACCEPTED,
-    BY_BREAKEVEN,
-    BY_LIQUIDATION,
-    BY_STOP,
-    BY_TRAIL,
     CLOSED,
-    LIMIT,
     OPEN,
-    TRAIL,
     bracket_type,
     costs_type,
     fill_type,
@@ -81,6 +76,7 @@ WELL = -1
 _SOURCES = (
     account,
     asked,
+    bracket_lives,
     drill,
     evaluation,
     fill_account,
@@ -89,23 +85,9 @@ _SOURCES = (
     prices,
     records,
     rounding,
+    rows,
     *evaluation.SOURCES,
 )
-
-
-@formula
-def _same(one: float, other: float) -> bool:
-    return one == other or (one != one and other != other)
-
-
-@formula
-def _sample(book: Record, samples: NDArray[Any], until: int) -> None:
-    """Write the equity at every boundary before `until` that was not written yet."""
-    while book.sampled + book.sample_us < until:
-        book.sampled += book.sample_us
-        row = samples[book.samples]
-        row.ts, row.equity, row.peak = book.sampled, book.equity, book.peak
-        book.samples += 1
 
 
 @formula
@@ -113,54 +95,6 @@ def _turn_day(book: Record, day: int) -> None:
     """Begin a UTC day with the equity there is."""
     if day > book.day:
         book.day, book.day_start = day, book.equity
-
-
-@formula
-def _settle(
-    book: Record,
-    stops: Record,
-    losses: Record,
-    limits: Record,
-    symbol: Record,
-    bracket: Record,
-    costs: Record,
-    fills: NDArray[Any],
-    trade: Record,
-    trade_fills: NDArray[Any],
-    at: int,
-) -> None:
-    """Write a bracket that has ended, and take its result into the account and its protections."""
-    trade.signal, trade.symbol, trade.series, trade.costs = symbol.signal, at, symbol.series, symbol.costs
-    trade.placed_us, trade.entered_us, trade.left_us = bracket.since_us, bracket.entered_us, bracket.left_us
-    trade.side, trade.asked, trade.stop, trade.entered = bracket.side, bracket.entry, bracket.stop, bracket.entered
-    trade.steps, trade.gross, trade.reason, trade.guesses = (
-        bracket.steps,
-        bracket.gross,
-        bracket.reason,
-        bracket.guesses,
-    )
-    trade.fees, trade.funding = bracket.fees, bracket.funding
-    trade.pnl = net(bracket, costs)
-    trade.r = trade.pnl / risk(bracket, costs)
-    trade.mfe_r, trade.mae_r = excursion(bracket, bracket.best), excursion(bracket, bracket.worst)
-    trade.fills = bracket.fills
-    unit = costs.tick * costs.step
-    for k in range(bracket.fills):
-        row, fill = trade_fills[book.fills], fills[k]
-        row.trade = book.trades
-        row.us, row.role, row.rung, row.side = fill.us, fill.role, fill.rung, fill.side
-        row.price, row.steps, row.maker, row.fee = fill.price, fill.steps, fill.maker, fill.fee
-        book.turnover += fill.price * fill.steps * unit
-        book.fills += 1
-    book.trades += 1
-    book.closed += trade.pnl
-    if bracket.entered != 0:
-        reason = bracket.reason
-        stopped = reason in (BY_STOP, BY_BREAKEVEN, BY_TRAIL, BY_LIQUIDATION)
-        # A longer bar tells late what happened at its open: exits are counted in the order in which they are told.
-        us = max(bracket.left_us, book.last_exit)
-        book.last_exit = us
-        add_exit(losses, stops, limits, us, trade.r, stopped)
 
 
 @formula
@@ -180,86 +114,6 @@ def _describe(
     situation.symbol_notional = symbol.notional
     situation.long_notional, situation.short_notional = book.long_notional, book.short_notional
     situation.heat = book.heat
-
-
-@formula
-def _write_account(book: Record, stops: Record, accounts: NDArray[Any]) -> None:
-    """Write the account as decisions see it, unless the last row says the same."""
-    if book.accounts > 0:
-        last = accounts[book.accounts - 1]
-        if (
-            last.equity == book.equity
-            and last.day_start == book.day_start
-            and last.peak == book.peak
-            and last.long_notional == book.long_notional
-            and last.short_notional == book.short_notional
-            and last.heat == book.heat
-            and last.positions == book.held
-            and last.stops_tripped == stops.tripped
-        ):
-            return
-    row = accounts[book.accounts]
-    row.equity, row.day_start, row.peak = book.equity, book.day_start, book.peak
-    row.long_notional, row.short_notional, row.heat = book.long_notional, book.short_notional, book.heat
-    row.positions, row.stops_tripped = book.held, stops.tripped
-    book.accounts += 1
-
-
-@formula
-def _write_standing(book: Record, symbol: Record, losses: Record, standings: NDArray[Any]) -> None:
-    """The same of a symbol."""
-    if symbol.standing >= 0:
-        last = standings[symbol.standing]
-        if (
-            last.brackets == symbol.holding
-            and last.symbol_notional == symbol.notional
-            and last.last_stop == losses.last_stop
-            and last.losses_tripped == losses.tripped
-        ):
-            return
-    symbol.standing = book.standings
-    row = standings[book.standings]
-    row.brackets, row.symbol_notional = symbol.holding, symbol.notional
-    row.last_stop, row.losses_tripped = losses.last_stop, losses.tripped
-    book.standings += 1
-
-
-@formula
-def _write_guard(book: Record, symbol: Record, situation: Record, guards: NDArray[Any]) -> None:
-    """The same of what its guards look at."""
-    if symbol.guard >= 0:
-        last = guards[symbol.guard]
-        if (
-            last.news == situation.news
-            and last.news_limit == situation.news_limit
-            and last.funding_last == situation.funding_last
-            and last.funding_next == situation.funding_next
-            and _same(last.funding_rate, situation.funding_rate)
-        ):
-            return
-    symbol.guard = book.guards
-    row = guards[book.guards]
-    row.news, row.news_limit = situation.news, situation.news_limit
-    row.funding_last, row.funding_next = situation.funding_last, situation.funding_next
-    row.funding_rate = situation.funding_rate
-    book.guards += 1
-
-
-@formula
-def _place(bracket: Record, signal: Record, verdict: Record, terms: Record, costs: Record, tf: int, ts: int) -> None:
-    """Write a bracket as the verdict has it; it may be filled from the next bar on, for as long as the signal lives."""
-    bracket.side, bracket.kind = signal.side, LIMIT
-    bracket.entry, bracket.stop, bracket.steps = verdict.entry, verdict.stop, verdict.steps
-    bracket.rungs = verdict.targets
-    for k in range(verdict.targets):
-        bracket.targets[k], bracket.shares[k] = verdict.target[k], verdict.rung[k]
-    bracket.after_first = terms.after_first
-    bracket.trail = 0
-    if terms.after_first == TRAIL:
-        bracket.trail = max(1, whole_below(terms.trail_atr * signal.atr14 / costs.tick))
-    bracket.since_us, bracket.bar_us = ts, tf
-    bracket.ttl_bars = signal.ttl_bars - (ts - signal.ts) // tf
-    bracket.max_bars = terms.max_bars
 
 
 @formula
@@ -403,7 +257,7 @@ def walk(  # noqa: C901 - one instant after the other; what can be apart is, abo
                 ts, bars_of, look_at = series[i].due, -1, i
         if ts > until:
             break
-        _sample(book, samples, ts)
+        sample(book, samples, ts)
 
         if bars_of >= 0:
             symbol, bracket = symbols[bars_of], brackets[bars_of]
@@ -449,7 +303,7 @@ def walk(  # noqa: C901 - one instant after the other; what can be apart is, abo
             if at + 1 < one.end:
                 symbol.due = open_time[at + 1] + one.tf
             if code == CLOSED:
-                _settle(
+                settle(
                     book,
                     stops,
                     losses[bars_of],
@@ -499,9 +353,9 @@ def walk(  # noqa: C901 - one instant after the other; what can be apart is, abo
             of_symbol = losses[one.symbol]
             _describe(situation, signal, symbol, book, stops, of_symbol, ts)
             evaluate(situation, limits, rules[symbol.rules], verdict)
-            _write_account(book, stops, accounts)
-            _write_standing(book, symbol, of_symbol, standings)
-            _write_guard(book, symbol, situation, guards)
+            write_account(book, stops, accounts)
+            write_standing(book, symbol, of_symbol, standings)
+            write_guard(book, symbol, situation, guards)
             row = decisions[book.decisions]
             row.ts, row.close, row.signal, row.vol_state = ts, situation.close, signal.number, vol_state[at]
             row.passed, row.first, row.rules = verdict.passed, verdict.first, symbol.rules
@@ -510,7 +364,7 @@ def walk(  # noqa: C901 - one instant after the other; what can be apart is, abo
             if verdict.first >= 0:
                 continue
             bracket, terms_of = brackets[one.symbol], costs[symbol.rules]
-            _place(bracket, signal, verdict, terms, terms_of, one.tf, ts)
+            place(bracket, signal, verdict, terms, terms_of, one.tf, ts)
             arm(bracket)
             if refused(bracket, terms_of) != ACCEPTED:
                 return int(signal.number)
@@ -526,7 +380,7 @@ def walk(  # noqa: C901 - one instant after the other; what can be apart is, abo
             recount(book, symbols, brackets, held)
         _look_on(one, signals, open_time, at + 1)
     # Everything that could happen by then has; the next call knows no more of it than the records do.
-    _sample(book, samples, until)
+    sample(book, samples, until)
     return WELL
 
 
@@ -558,7 +412,7 @@ def end(
         at = held[0]
         symbol, bracket, terms_of = symbols[at], brackets[at], costs[symbols[at].costs]
         close_out(bracket, terms_of, symbol.mark, until, fills[at])
-        _settle(
+        settle(
             book,
             stops,
             losses[at],

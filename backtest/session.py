@@ -13,12 +13,12 @@ Every call brings all series to the same instant: what ends by then is in it, wh
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import polars as pl
 
+from backtest.carried import PRICES, Carried, living_at
 from backtest.conditions import Conditions
 from backtest.config import BacktestRefused
 from backtest.market import TABLES, Stretch
@@ -54,27 +54,8 @@ if TYPE_CHECKING:
     from backtest.config import BacktestConfig
     from backtest.market import Tables
 
-_PRICES = 4
-
 # The records that are the portfolio's whole memory.
 _STATE = ("book", "stops", "symbols", "brackets", "losses", "fills", "held")
-
-
-@dataclass(slots=True)
-class _Carried:
-    """What of a series the next call needs again: signals that still live, and bars inside a longer one's bar.
-
-    Attributes:
-        signals: SIGNAL records.
-        told: Zone of each of them: `zone_kind`, `zone_created_ts`.
-        open_time: Of the bars.
-        prices: Of the bars, a row each for open, high, low, close.
-    """
-
-    signals: NDArray[np.void] = field(default_factory=lambda: np.zeros(0, SIGNAL))
-    told: pl.DataFrame = field(default_factory=pl.DataFrame)
-    open_time: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
-    prices: NDArray[np.float64] = field(default_factory=lambda: np.zeros((_PRICES, 0)))
 
 
 class Session:
@@ -105,7 +86,7 @@ class Session:
         self.until = to_us(start)
         self.written = Written.nothing(self.keys, self.conditions)
         self._series = self._wired()
-        self._carried = [_Carried() for _ in self.keys]
+        self._carried = [Carried() for _ in self.keys]
         self._engines = {instrument: self._engine(instrument) for instrument in self.instruments}
         count = len(self.instruments)
         self._symbols = self.conditions.symbols.copy()
@@ -168,10 +149,10 @@ class Session:
         self._check_times(stretches, ends, last)
         for at, key in enumerate(self.keys):
             if zones and key in zones and self._carried[at].signals.size:
-                _end_zones(self._carried[at], zones[key])
+                self._carried[at].end_zones(zones[key])
         columns, signals = self._laid_out(stretches)
         self._walked(columns, signals, last)
-        self._keep(stretches, signals, last)
+        self._carry_on(stretches, signals, last)
         self.until = last
 
     def finish(self) -> BacktestResult:
@@ -204,7 +185,7 @@ class Session:
         arrays["of"] = of_text(self._name())
         arrays["until"] = np.array([self.until])
         for at, carried in enumerate(self._carried):
-            arrays[f"carried.{at}.signals"], arrays[f"carried.{at}.told"] = carried.signals, of_frame(carried.told)
+            arrays[f"carried.{at}.signals"], arrays[f"carried.{at}.zones"] = carried.signals, of_frame(carried.zones)
             arrays[f"carried.{at}.open_time"], arrays[f"carried.{at}.prices"] = carried.open_time, carried.prices
         for instrument, engine in self._engines.items():
             for tf, snapshot in (engine.snapshots() if engine is not None else {}).items():
@@ -227,9 +208,9 @@ class Session:
             setattr(session, f"_{name}", arrays[name].copy())
         session.until = int(arrays["until"][0])
         for at in range(len(session.keys)):
-            parts = {name: arrays[f"carried.{at}.{name}"] for name in ("signals", "told", "open_time", "prices")}
-            session._carried[at] = _Carried(
-                parts["signals"].copy(), frame_of(parts["told"]), parts["open_time"], parts["prices"]
+            parts = {name: arrays[f"carried.{at}.{name}"] for name in ("signals", "zones", "open_time", "prices")}
+            session._carried[at] = Carried(
+                parts["signals"].copy(), frame_of(parts["zones"]), parts["open_time"], parts["prices"]
             )
         for instrument, engine in session._engines.items():
             if engine is not None:
@@ -300,7 +281,7 @@ class Session:
     def _laid_out(self, stretches: Mapping[SeriesKey, Stretch]) -> tuple[list[NDArray[Any]], NDArray[np.void]]:
         """All bars and all signals in common arrays: open times, four prices, volatility; what is carried first."""
         times: list[NDArray[np.int64]] = []
-        prices: list[list[NDArray[np.float64]]] = [[] for _ in range(_PRICES)]
+        prices: list[list[NDArray[np.float64]]] = [[] for _ in range(PRICES)]
         states: list[NDArray[np.int8]] = []
         signals: list[NDArray[np.void]] = []
         place = signal = 0
@@ -309,7 +290,7 @@ class Session:
             fresh = carried.open_time.size
             times.append(carried.open_time)
             states.append(np.full(fresh, -1, np.int8))
-            for column in range(_PRICES):
+            for column in range(PRICES):
                 prices[column].append(carried.prices[column])
             new = np.zeros(0, SIGNAL)
             row["first"], row["fresh"] = place, place + fresh
@@ -317,7 +298,7 @@ class Session:
             if one is not None:
                 times.append(one.open_time)
                 states.append(one.vol_state)
-                for column in range(_PRICES):
+                for column in range(PRICES):
                     prices[column].append(one.prices[column])
                 new = one.signals.copy()
                 new["bar"] += place
@@ -399,25 +380,14 @@ class Session:
             self._book[name] = 0
         self._symbols["standing"] = self._symbols["guard"] = -1
 
-    def _keep(self, stretches: Mapping[SeriesKey, Stretch], signals: NDArray[np.void], last: int) -> None:
-        """Carry on what the next call needs of this one."""
+    def _carry_on(self, stretches: Mapping[SeriesKey, Stretch], signals: NDArray[np.void], last: int) -> None:
+        """Keep what the next call needs of this one."""
         for at, (row, key) in enumerate(zip(self._series, self.keys, strict=True)):
-            carried, one = self._carried[at], stretches.get(key)
-            of_series = signals[row["signal"] : row["signals_end"]]
-            lives = (of_series["acted"] == 0) & (of_series["ts"] + of_series["ttl_bars"] * key.tf.us > last)
-            kept = of_series[lives].copy()
-            kept["bar"] = -1
+            living = living_at(last, signals[row["signal"] : row["signals_end"]], key.tf)
             users = [int(user["tf"]) for user in self._series if user["finer"] == at]
             since = last - last % max(users) if users else last
-            times, prices = carried.open_time, carried.prices
-            if one is not None and one.open_time.size:
-                # Zero-copy columns of a frame are not held on to: what is kept is copied.
-                first = int(np.searchsorted(one.open_time, since))
-                times = np.concatenate((times, one.open_time[first:]))
-                prices = np.concatenate((prices, np.stack([column[first:] for column in one.prices])), axis=1)
-            recent = times >= since
-            told = self.written.zones_of(kept["number"])
-            self._carried[at] = _Carried(kept, told, times[recent], prices[:, recent])
+            zones = self.written.zones_of(living["number"])
+            self._carried[at] = self._carried[at].followed(stretches.get(key), living, zones, since=since)
 
 
 def _joined(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
@@ -426,16 +396,6 @@ def _joined(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
     if len(some) == 1:
         return np.ascontiguousarray(some[0])
     return np.concatenate(some or parts[:1])
-
-
-def _end_zones(carried: _Carried, zones: pl.DataFrame) -> None:
-    """Write when the zones of carried signals end, where that became known."""
-    ended = zones.select(
-        pl.col("kind").cast(pl.String).alias("zone_kind"), pl.col("created_ts").alias("zone_created_ts"), "ended_ts"
-    ).drop_nulls("ended_ts")
-    found = carried.told.join(ended, on=("zone_kind", "zone_created_ts"), how="left", maintain_order="left")
-    ends = found["ended_ts"].to_physical().fill_null(FOREVER).to_numpy()
-    carried.signals["zone_ends"] = np.minimum(carried.signals["zone_ends"], ends)
 
 
 def _listed(keys: Sequence[SeriesKey]) -> str:

@@ -176,7 +176,7 @@ class _Portfolio:
             ts=end,
             close=float(self.bars[key][end].close),
             vol_state=self.states[key].get(end),
-            zone_status=status,  # type: ignore[arg-type] # one of its names
+            zone_status=status,
             equity=equity,
             day_start_equity=self.day_start,
             peak_equity=self.peak,
@@ -196,7 +196,7 @@ class _Portfolio:
                 venue=one.key.venue,
                 symbol=one.key.symbol,
                 profile=self.profile.name,
-                side=_BUY[order.ask.side],  # type: ignore[arg-type] # one of its names
+                side=_BUY[order.ask.side],
                 quantity=order.open_quantity,
                 entry_price=order.entry_price,
                 mark_price=one.mark,
@@ -215,7 +215,7 @@ class _Portfolio:
             venue=one.key.venue,
             symbol=one.key.symbol,
             profile=self.profile.name,
-            side=_BUY[order.ask.side],  # type: ignore[arg-type] # one of its names
+            side=_BUY[order.ask.side],
             unfilled=unfilled,
             entry=order.ask.entry,
             stop=order.ask.stop,
