@@ -176,6 +176,21 @@ def rules_at(conn: psycopg.Connection, instrument: InstrumentKey, at: datetime) 
     return None if row is None else InstrumentRules.model_validate(row[0])
 
 
+def rules_versions(
+    conn: psycopg.Connection, instrument: InstrumentKey, until: datetime
+) -> list[tuple[datetime, InstrumentRules]]:
+    """Every version of the rules that was known before an instant, with since when, oldest first."""
+    with translated("read the versions of exchange rules", key=instrument):
+        rows = conn.execute(
+            """
+            SELECT seen_at, rules FROM market.exchange_rules WHERE venue = %s AND symbol = %s AND seen_at < %s
+            ORDER BY seen_at
+            """,
+            [instrument.venue, instrument.symbol, until],
+        ).fetchall()
+    return [(seen_at, InstrumentRules.model_validate(rules)) for seen_at, rules in rows]
+
+
 def rules_sha256(conn: psycopg.Connection, instrument: InstrumentKey, at: datetime) -> str | None:
     """The fingerprint of the rules that were known at an instant; None = none were yet."""
     with translated("read the version of exchange rules", key=instrument):

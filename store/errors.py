@@ -5,7 +5,8 @@ Retryable
 Rejected
 ├── DatabaseRefused       the statement is wrong for this database: a privilege, a name, a constraint
 ├── ServerUnusable        the embedded server cannot run on this machine as it is; the message says what to change
-└── EngineMismatch        analysis tables belong to another engine version or parameter set
+├── EngineMismatch        analysis tables belong to another engine version or parameter set
+└── ResearchRefused       what is on record of a run, study or parameter set speaks against it
 """
 
 from __future__ import annotations
@@ -27,6 +28,10 @@ class ServerUnusable(Rejected):
 
 class EngineMismatch(Rejected):
     """Another engine version or parameter set owns the analysis tables."""
+
+
+class ResearchRefused(Rejected):
+    """What is on record of a run, a study or a parameter set speaks against what was asked; nothing was changed."""
 
 
 class FrameRejected(DataRejected):

@@ -1,8 +1,9 @@
 """Who may do what: the roles of the platform and their privileges, as data, applied by difference.
 
-Nobody gets more than its process needs: batch writes market and analysis, the stream writes candles, holes and refused
-rows, router, API and analysts read. No one but the owner may delete candles, change revisions or alter anything.
-The schemas of dbt are batch's to fill: what it makes there is its own, and no grant made by it is touched here.
+Nobody gets more than its process needs: batch writes market, analysis and research, the stream writes candles, holes
+and refused rows, router, API and analysts read. No one but the owner may delete candles, change revisions or results,
+or alter anything. The schemas of dbt are batch's to fill: what it makes there is its own, and no grant made by it is
+touched here.
 Roles belong to the whole server, grants to one database: `create_roles` runs once a server, `apply_grants` in every
 database. A table that a later migration adds is added here in the same commit; a test tries every role on everything.
 
@@ -73,6 +74,13 @@ GRANTS: Final[dict[str, dict[str, frozenset[str]]]] = {
         "analysis.signals_raw": _REPLACE,
         "analysis.bot_quarantine": _UPSERT,
         "analysis.engine_snapshots": _KEEP,
+        "research.backtest_runs": _APPEND,
+        "research.backtest_trades": _APPEND,
+        "research.backtest_equity": _APPEND,
+        "research.trials": _APPEND,
+        "research.walk_forwards": _APPEND,
+        "research.walk_forward_folds": _APPEND,
+        "research.param_sets": _UPSERT,
         "ops.alembic_version": _READ,
     },
     STREAM: {
@@ -149,6 +157,13 @@ GRANTS: Final[dict[str, dict[str, frozenset[str]]]] = {
         "analysis.signals_raw": _READ,
         "analysis.bot_quarantine": _READ,
         "analysis.engine_snapshots": _READ,
+        "research.backtest_runs": _READ,
+        "research.backtest_trades": _READ,
+        "research.backtest_equity": _READ,
+        "research.trials": _READ,
+        "research.walk_forwards": _READ,
+        "research.walk_forward_folds": _READ,
+        "research.param_sets": _READ,
     },
 }
 

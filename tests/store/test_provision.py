@@ -47,6 +47,15 @@ TABLES = {
         "quarantine",
         "series",
     },
+    "research": {
+        "backtest_equity",
+        "backtest_runs",
+        "backtest_trades",
+        "param_sets",
+        "trials",
+        "walk_forward_folds",
+        "walk_forwards",
+    },
     "ops": {"alembic_version"},
 }
 
@@ -69,7 +78,7 @@ def test_every_table_exists_belongs_to_the_owner_and_is_described(database: Data
             """
             SELECT n.nspname, c.relname, pg_get_userbyid(c.relowner), obj_description(c.oid) IS NOT NULL
             FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-            WHERE c.relkind = 'r' AND n.nspname IN ('market', 'analysis', 'ops', 'staging', 'marts')
+            WHERE c.relkind = 'r' AND n.nspname IN ('market', 'analysis', 'research', 'ops', 'staging', 'marts')
             """
         ).fetchall()
     tables: dict[str, set[str]] = {}
@@ -94,6 +103,19 @@ def test_every_column_of_the_analysis_tables_that_needs_words_has_them(database:
     understood = {"venue", "symbol", "tf", "ts", "ema50", "ema200", "bb_upper", "bb_lower", "price_lo", "price_hi"}
     understood |= {"side_hint", "zone_created_ts", "params", "chain", "engine_version", "params_hash"}
     assert {column for (column,) in silent if column.partition(".")[2] not in understood} == set()
+
+
+def test_every_column_of_the_research_tables_has_words_of_its_own(database: Database) -> None:
+    with connect(database.admin_dsn) as conn:
+        silent = conn.execute(
+            """
+            SELECT c.relname || '.' || a.attname
+            FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+            WHERE c.relnamespace = 'research'::regnamespace AND c.relkind = 'r' AND a.attnum > 0
+              AND col_description(c.oid, a.attnum) IS NULL
+            """
+        ).fetchall()
+    assert silent == []
 
 
 def test_time_series_are_hypertables_with_compression_exactly_where_the_server_can(database: Database) -> None:

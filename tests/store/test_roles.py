@@ -38,6 +38,13 @@ analysis.inversions        siud -     -  s  s
 analysis.signals_raw       sid  -     -  s  s
 analysis.bot_quarantine    siu  -     -  s  s
 analysis.engine_snapshots  siud s     -  -  s
+research.backtest_runs     si   -     -  -  s
+research.backtest_trades   si   -     -  -  s
+research.backtest_equity   si   -     -  -  s
+research.trials            si   -     -  -  s
+research.walk_forwards     si   -     -  -  s
+research.walk_forward_folds si  -     -  -  s
+research.param_sets        siu  -     -  -  s
 ops.alembic_version        s    s     s  s  -
 """
 READERS_AND_WRITERS = (BATCH, STREAM, ROUTER, API, ANALYST)
@@ -68,6 +75,7 @@ FORBIDDEN_TO_ALL_BUT_THE_OWNER = [
     "CREATE SCHEMA intruder",
     "CREATE TABLE market.intruder (x int)",
     "CREATE TABLE analysis.intruder (x int)",
+    "CREATE TABLE research.intruder (x int)",
     "CREATE TABLE ops.intruder (x int)",
     "CREATE TABLE public.intruder (x int)",
     "CREATE FUNCTION public.intruder() RETURNS int LANGUAGE sql AS 'SELECT 1'",
@@ -126,7 +134,7 @@ def test_a_role_may_do_to_each_table_exactly_what_the_matrix_says(database: Data
     with connect(database.admin_dsn) as admin:
         present = admin.execute(
             "SELECT schemaname || '.' || tablename FROM pg_tables WHERE schemaname = ANY(%s)",
-            [["market", "analysis", "ops", "staging", "marts"]],
+            [["market", "analysis", "research", "ops", "staging", "marts"]],
         ).fetchall()
         columns = {
             table: str(

@@ -13,7 +13,7 @@ from tests.databases import Database, Server
 
 
 def test_a_migrated_database_is_at_the_revision_this_code_expects(database: Database) -> None:
-    assert schema.current(database.dsn(STREAM)) == schema.expected() == "0006_ascending"
+    assert schema.current(database.dsn(STREAM)) == schema.expected() == "0007_research"
 
 
 def test_upgrades_at_once_find_each_others_work_done(server: Server) -> None:

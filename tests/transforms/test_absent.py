@@ -61,7 +61,7 @@ def test_the_marts_of_absent_tables_light_up_when_the_tables_appear(lit: Built) 
     assert live["r"] == pytest.approx(1.65)
     assert (simulated["run"], simulated["trade_id"], simulated["r"], simulated["exit_reason"]) == (
         "run1",
-        "t1",
+        "7",
         -1.1,
         "STOP",
     )
