@@ -74,6 +74,7 @@ class Carried:
 
 def living_at(last: int, signals: NDArray[np.void], tf: Timeframe) -> NDArray[np.void]:
     """Copies of the signals that may be acted on at a bar that ends after `last`; their bars are no longer at hand."""
-    living: NDArray[np.void] = signals[(signals["acted"] == 0) & (signals["ts"] + signals["ttl_bars"] * tf.us > last)].copy()
+    lives = (signals["acted"] == 0) & (signals["ts"] + signals["ttl_bars"] * tf.us > last)
+    living: NDArray[np.void] = signals[lives].copy()
     living["bar"] = -1
     return living

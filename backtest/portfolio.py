@@ -53,13 +53,15 @@ from venues.fills import account as fill_account
 from venues.fills import asked, drill, prices
 from venues.fills import bracket as one_bar
 from venues.fills import records as fill_records
-from venues.fills.account import arm, close_out, fund
+from venues.fills.account import arm, close_out, finish, fund
 from venues.fills.asked import refused
 from venues.fills.drill import resolve
 from venues.fills.records import (
     ACCEPTED,
+    BY_EXPIRY,
     CLOSED,
     OPEN,
+    WAITING,
     bracket_type,
     costs_type,
     fill_type,
@@ -296,6 +298,10 @@ def walk(  # noqa: C901 - one instant after the other; what can be apart is, abo
                 finer,
                 fills[bars_of],
             )
+            if bracket.state == WAITING and bracket.expires_us <= ts:
+                # No bar is left that could fill it: the symbol is free for the signals of this instant.
+                finish(bracket, BY_EXPIRY, bracket.expires_us)
+                code = CLOSED
             if bracket.state == OPEN or bracket.entered != 0:
                 book.open_bars += 1
             symbol.mark = close[at]

@@ -12,17 +12,19 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import polars as pl
 
-from backtest.records import DECISION, SIGNAL
-from contracts.timeframe import from_us
+from backtest.assumptions import assumptions_of
+from backtest.metrics import Metrics, daily_returns, metrics_of
+from backtest.records import SIGNAL
 from engine import ENGINE_VERSION
 from risk.evaluation import evaluate
-from risk.gates import GATES, VOL_STATES
+from risk.gates import GATES
 from risk.records import SITUATION, VERDICT
 from risk.texts import rendered
 from venues.fills.records import EXIT_REASONS, ROLES
@@ -139,6 +141,40 @@ class BacktestResult:
             }
         )
 
+    @cached_property
+    def metrics(self) -> Metrics:
+        """The numbers of the result."""
+        capital = float(self.config.capital)
+        return metrics_of(
+            self.trades,
+            self.equity,
+            capital=capital,
+            max_drawdown=self.max_drawdown,
+            open_share=self.open_share,
+            turnover=float(self.book["turnover"][0]) / capital,
+        )
+
+    @property
+    def assumptions(self) -> list[str]:
+        """What the run took for granted, in sentences."""
+        return assumptions_of(self.config, self)
+
+    @property
+    def daily_returns(self) -> NDArray[np.float64]:
+        """Of UTC days, as fractions; that of the first day begins with the capital."""
+        return daily_returns(self.equity, capital=float(self.config.capital))
+
+    @property
+    def open_share(self) -> float:
+        """Share of the time with a position open."""
+        begin, end = (self.trades[name].to_physical().to_numpy() for name in ("entry_ts", "exit_ts"))
+        order = np.argsort(begin, kind="stable")
+        begin, end = begin[order], np.maximum.accumulate(end[order]) if end.size else end
+        # What of each position was not open already through those that were entered before it.
+        before = np.concatenate((begin[:1], end[:-1]))
+        held = np.maximum(0, end - np.maximum(begin, before)).sum()
+        return float(held / ((self.until - self.start) / timedelta(microseconds=1)))
+
     @property
     def max_drawdown(self) -> float:
         """The deepest fall below a peak, as a fraction of it, looked at after every bar."""
@@ -250,6 +286,3 @@ def _exact(counts: NDArray[np.int64], units: NDArray[np.float64]) -> NDArray[np.
     inverse = np.round(1.0 / units)
     whole = (inverse >= 1.0) & (np.abs(inverse * units - 1.0) < 1e-12)
     return np.where(whole, counts / np.where(whole, inverse, 1.0), counts * units)
-
-
-__all__ = ["DECISION", "VOL_STATES", "BacktestResult", "from_us"]

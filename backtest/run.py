@@ -12,6 +12,11 @@ from typing import TYPE_CHECKING
 
 from backtest.config import ALWAYS, BacktestConfig, BacktestRefused, assumed_rules
 from backtest.session import Session
+from backtest.windows import Market
+from contracts import from_us
+
+# What the engine makes of so many bars fits into memory beside them, whatever the portfolio.
+AT_ONCE = 2_000_000
 
 if TYPE_CHECKING:
     import polars as pl
@@ -26,6 +31,7 @@ def run_backtest(
     config: BacktestConfig,
     *,
     tables: Mapping[SeriesKey, Tables] | None = None,
+    at_once: int = AT_ONCE,
 ) -> BacktestResult:
     """Trade the signals of these bars with one capital.
 
@@ -34,6 +40,7 @@ def run_backtest(
             came first inside the bars of longer ones.
         config: Everything else. Instruments whose rules it does not tell get `assumed_rules`.
         tables: The engine's tables of these bars by series, where they are known; None = compute them.
+        at_once: About how many bars are walked at a time: it changes the memory that is needed, and nothing else.
 
     Raises:
         BacktestRefused: There are no bars, they are none, or the configuration does not fit them.
@@ -44,7 +51,11 @@ def run_backtest(
         msg = f"no bars to trade in {', '.join(map(str, bars)) or 'no series at all'}: load some, or widen the window"
         raise BacktestRefused(msg)
     session = Session(list(bars), config, start=min(first))  # type: ignore[type-var, arg-type] # datetimes
-    session.advance(bars, tables=tables)
+    market = Market(bars, {} if tables is None else tables)
+    cuts = market.cuts(at_once)
+    for until in cuts:
+        part = market.ended_between(from_us(session.until), until) if len(cuts) > 1 else market
+        session.advance(part.bars, until=until, tables=None if tables is None else part.tables)
     return session.finish()
 
 

@@ -123,11 +123,17 @@ class Session:
             if key not in self.keys:
                 msg = f"{key} is none of the session's series: {_listed(self.keys)}"
                 raise BacktestRefused(msg)
-        known = self._computed(bars) if tables is None else tables
-        stretches = {
-            key: Stretch.of(key, frame, known.get(key, {}), traded=key in self.traded) for key, frame in bars.items()
-        }
-        ended = {key: known[key]["zones"] for key in bars if key in self.traded}
+        stretches: dict[SeriesKey, Stretch] = {}
+        ended: dict[SeriesKey, pl.DataFrame] = {}
+        for instrument in self.instruments:
+            given = {key: frame for key, frame in bars.items() if key.instrument == instrument}
+            known = self._computed(instrument, given) if tables is None else tables
+            for key, frame in given.items():
+                traded = key in self.traded
+                stretches[key] = Stretch.of(key, frame, known.get(key, {}), traded=traded)
+                # The tables are large: of those that are not needed any more nothing is held.
+                if traded and self._carried[self.keys.index(key)].signals.size:
+                    ended[key] = known[key]["zones"]
         self.step(stretches, until=until, zones=ended)
 
     def step(
@@ -251,20 +257,14 @@ class Session:
         params = dict.fromkeys(wanted, self.config.params)
         return SymbolEngine(instrument.venue, instrument.symbol, params, sub=sub)
 
-    def _computed(self, bars: Mapping[SeriesKey, pl.DataFrame]) -> dict[SeriesKey, Tables]:
-        """What the engines make of these bars."""
-        found: dict[SeriesKey, Tables] = {}
-        for instrument, engine in self._engines.items():
-            if engine is None:
-                continue
-            given = {str(key.tf): bars[key] for key in bars if key.instrument == instrument}
-            given = {tf: frame for tf, frame in given.items() if tf in engine.engines}
-            if given:
-                for tf, rows in engine.advance(given).items():
-                    key = instrument.series(tf)
-                    if key in self.traded:
-                        found[key] = {table: rows.frame(table) for table in TABLES}
-        return found
+    def _computed(self, instrument: InstrumentKey, bars: Mapping[SeriesKey, pl.DataFrame]) -> dict[SeriesKey, Tables]:
+        """What an instrument's engines make of these bars."""
+        engine = self._engines[instrument]
+        given = {str(key.tf): frame for key, frame in bars.items() if engine and str(key.tf) in engine.engines}
+        if engine is None or not given:
+            return {}
+        rows = {instrument.series(tf): made for tf, made in engine.advance(given).items()}
+        return {key: {table: made.frame(table) for table in TABLES} for key, made in rows.items() if key in self.traded}
 
     def _check_times(self, stretches: Mapping[SeriesKey, Stretch], ends: list[int], last: int) -> None:
         if ends and max(ends) > last:

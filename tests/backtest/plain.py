@@ -32,6 +32,7 @@ class Held:
     order: BracketOrder
     decision: Decision
     mark: Decimal
+    since: datetime
     fills: list[Fill] = field(default_factory=list)
 
 
@@ -105,8 +106,16 @@ class _Portfolio:
             self.day, self.day_start = (end - timedelta(microseconds=1)).date(), self.equity()
         finer = next((key for key in self.keys if key.instrument == instrument and key.tf.us < one.key.tf.us), None)
         inside = [] if finer is None else [b for b in self.bars[finer].values() if bar.open_time <= b.open_time < end]
+        for at, rate, mark in self.settled(instrument):
+            if one.since < at <= bar.open_time:
+                one.order.fund(
+                    Decimal(repr(rate)), bar.open if mark is None else Decimal(repr(mark)), self.rules(instrument)
+                )
+        one.since = bar.open_time
         one.fills += one.order.advance(bar, inside, self.rules(instrument))
         one.mark = bar.close
+        if one.order.state == "WAITING" and end >= one.decision.entry_expires_at:
+            one.order.close_out(bar.close, end, self.rules(instrument))
         if one.order.state == "DONE":
             self.settle(instrument)
         self.peak = max(self.peak, self.equity())
@@ -160,7 +169,7 @@ class _Portfolio:
         )
         terms = FillTerms(slippage=Decimal(str(self.profile.slippage)), leverage=Decimal(self.profile.leverage))
         close = self.bars[idea.key][end].close
-        self.held[idea.key.instrument] = Held(idea.key, BracketOrder(ask, rules, terms), decision, close)
+        self.held[idea.key.instrument] = Held(idea.key, BracketOrder(ask, rules, terms), decision, close, end)
         self.acted.add(signal.signal_id)
 
     def context(self, idea: Idea, end: datetime) -> RiskContext:
@@ -183,9 +192,22 @@ class _Portfolio:
             positions=tuple(p for one in self.held.values() for p in self.positions_of(one)),
             brackets=tuple(self.bracket_of(one) for one in self.held.values()),
             trades=tuple(self.trades),
-            funding=Funding(last_time=datetime(2021, 1, 1, tzinfo=end.tzinfo), last_rate=0.0),
+            calendar=tuple(self.config.calendar),
+            funding=self.funding(key.instrument, end),
             rules=self.rules(key.instrument),
         )
+
+    def settled(self, instrument: InstrumentKey) -> list[tuple[datetime, float, float | None]]:
+        frame = self.config.funding.get(instrument)
+        return [] if frame is None else frame.rows()
+
+    def funding(self, instrument: InstrumentKey, end: datetime) -> Funding:
+        if instrument not in self.config.funding:
+            return Funding(last_time=datetime(2021, 1, 1, tzinfo=end.tzinfo), last_rate=0.0)
+        past = [(at, rate) for at, rate, _ in self.settled(instrument) if at <= end]
+        later = [at for at, _, _ in self.settled(instrument) if at > end]
+        last_time, last_rate = past[-1] if past else (None, None)
+        return Funding(next_time=later[0] if later else None, last_time=last_time, last_rate=last_rate)
 
     def positions_of(self, one: Held) -> list[Position]:
         order, rules = one.order, self.rules(one.key.instrument)

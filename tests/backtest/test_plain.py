@@ -2,26 +2,68 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
 import pytest
 
-from backtest import BacktestResult, run_backtest
+from backtest import BacktestConfig, BacktestResult, run_backtest
+from backtest.config import FUNDING_SCHEMA
+from risk import CalendarWindow
 from risk.gates import GATES
-from tests.backtest.markets import config, market
+from tests.backtest.markets import EAGER, ONE, config, market
 from tests.backtest.plain import Plain, plain_backtest
 
 MARKET = market(300, seed=5)
+START = datetime(2022, 1, 1, tzinfo=UTC)
+
+# Funding every two hours at rates that hurt, news that keep out of the market, and stops that go to the entry.
+EVENTFUL = config(
+    profile=EAGER.model_copy(update={"after_first": "breakeven", "max_bars": None, "funding": (-3, 3)}),
+    funding={
+        ONE: pl.DataFrame(
+            [(START + timedelta(hours=2 * n), (-1) ** n * 4e-4, 1000.0 + n if n % 3 else None) for n in range(38)],
+            schema=FUNDING_SCHEMA,
+            orient="row",
+        )
+    },
+    calendar=[
+        CalendarWindow(
+            ts_start=START + timedelta(hours=hours),
+            ts_end=START + timedelta(hours=hours, minutes=20),
+            severity=severity,
+            currency="USD",
+            known_from=START + timedelta(hours=hours - 1),
+        )
+        for hours, severity in ((30, "HIGH"), (44, "MED"), (61, "HIGH"))
+    ],
+)
+
+
+@pytest.fixture(scope="module", params=[config(), EVENTFUL], ids=["calm", "eventful"])
+def asked(request: pytest.FixtureRequest) -> BacktestConfig:
+    """What is asked of both."""
+    given: BacktestConfig = request.param
+    return given
 
 
 @pytest.fixture(scope="module")
-def ours() -> BacktestResult:
+def ours(asked: BacktestConfig) -> BacktestResult:
     """The compiled run."""
-    return run_backtest(MARKET, config())
+    return run_backtest(MARKET, asked)
 
 
 @pytest.fixture(scope="module")
-def plain() -> Plain:
+def plain(asked: BacktestConfig) -> Plain:
     """The plain one."""
-    return plain_backtest(MARKET, config())
+    return plain_backtest(MARKET, asked)
+
+
+def test_what_was_asked_for_happens(asked: BacktestConfig, ours: BacktestResult) -> None:
+    if asked is EVENTFUL:
+        assert ours.trades["funding"].abs().sum() > 0
+        assert {"news_guard", "funding_guard"} <= set(ours.decisions["reason"].drop_nulls())
+        assert "BREAKEVEN" in set(ours.trades["exit_reason"])
 
 
 def test_every_decision_is_the_one_that_decide_makes(ours: BacktestResult, plain: Plain) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from backtest import BacktestRefused, BacktestResult, Session, run_backtest
+from backtest.windows import Market
 from contracts import SeriesKey
 from tests.backtest.markets import ONE, TWO, between, config, market, until
 
@@ -64,6 +65,13 @@ def test_wherever_the_bars_are_cut_everything_comes_out_the_same(whole: Backtest
     assert_frame_equal(result.trades, whole.trades)
     assert_frame_equal(result.fills, whole.fills)
     assert_frame_equal(result.equity, whole.equity)
+
+
+def test_a_large_market_is_walked_in_parts_with_the_same_result(whole: BacktestResult) -> None:
+    assert run_backtest(MARKET, config(), at_once=1_700).fingerprint == whole.fingerprint
+    market_of = Market.read(MARKET, config().params, sub=config().sub)
+    assert run_backtest(MARKET, config(), tables=market_of.tables).fingerprint == whole.fingerprint
+    assert run_backtest(MARKET, config(), tables=market_of.tables, at_once=1_700).fingerprint == whole.fingerprint
 
 
 def test_bar_by_bar_gives_what_one_call_gives(whole: BacktestResult) -> None:
