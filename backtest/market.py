@@ -15,6 +15,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -122,9 +123,10 @@ def _vol_states(ts: NDArray[np.int64], regimes: pl.DataFrame) -> NDArray[np.int8
 def _signals(key: SeriesKey, ts: NDArray[np.int64], tables: Tables) -> tuple[NDArray[np.void], pl.DataFrame]:
     """SIGNAL records, and what is told of each."""
     frame = tables["signals_raw"]
-    if not frame["ts"].is_sorted() or frame["ts"].is_duplicated().any():
-        frame = frame.sort("ts", "agent", "signal_id")
     known = _us(frame["ts"])
+    if (np.diff(known) <= 0).any():
+        frame = frame.sort("ts", "agent", "signal_id")
+        known = _us(frame["ts"])
     bar = _places(ts, known)
     if (bar < 0).any():
         msg = (
@@ -132,7 +134,7 @@ def _signals(key: SeriesKey, ts: NDArray[np.int64], tables: Tables) -> tuple[NDA
         )
         raise BacktestRefused(msg)
     signals = np.zeros(frame.height, SIGNAL)
-    long = (frame["side_hint"].cast(pl.String) == "LONG").to_numpy()
+    long = (frame["side_hint"] == "LONG").to_numpy()
     signals["bar"], signals["ts"], signals["side"] = bar, known, np.where(long, 1, -1)
     signals["entry"], signals["stop"] = frame["entry_hint"].to_numpy(), frame["sl_hint"].to_numpy()
     signals["atr14"] = _looked_up(known, tables["indicators"], "atr14").fill_null(np.nan).to_numpy()
@@ -191,13 +193,17 @@ def _triggers(features: pl.Series, *, long: NDArray[np.bool_]) -> NDArray[np.int
     texts = features.unique().to_list()
     if not texts:
         return np.zeros(0, np.int64)
-    sides = [
-        [sum(json.loads(text).get(name) is True for name in FLAGS[side].values()) for text in texts]
-        for side in ("SHORT", "LONG")
-    ]
+    sides = [[_set_flags(text, side) for text in texts] for side in ("SHORT", "LONG")]
     which = features.replace_strict(texts, list(range(len(texts))), return_dtype=pl.Int64).to_numpy()
     counts: NDArray[np.int64] = np.array(sides, np.int64)[long.astype(np.int64), which]
     return counts
+
+
+@cache
+def _set_flags(text: str, side: str) -> int:
+    """How many flags of a side a signal's `features` have; there are a few dozen different ones."""
+    features = json.loads(text)
+    return sum(features.get(name) is True for name in FLAGS[side].values())
 
 
 def _us(column: pl.Series) -> NDArray[np.int64]:

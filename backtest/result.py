@@ -3,7 +3,7 @@
 Frames are built when they are asked for. A decision is explained by evaluating it again: what it was given is on
 record, and the evaluation is the one that the loop called.
 
-    result.trades; result.metrics["sharpe"]; result.fingerprint
+    result.trades; result.metrics.sharpe; result.fingerprint
     result.explain(17)["reason"]
 """
 
@@ -21,7 +21,6 @@ import polars as pl
 
 from backtest.assumptions import assumptions_of
 from backtest.metrics import Metrics, daily_returns, metrics_of
-from backtest.records import SIGNAL
 from engine import ENGINE_VERSION
 from risk.evaluation import evaluate
 from risk.gates import GATES
@@ -205,10 +204,9 @@ class BacktestResult:
             some = decisions[first : first + _AT_ONCE]
             for column in ("ts", "close", "passed", "first", "vol_state", "rules"):
                 digest.update(some[column].tobytes())
-            for column in SIGNAL.names or ():
-                # `bar` and `acted` belong to a call, and a number to the order of calls; a zone's end is told later.
-                if column not in ("number", "bar", "acted", "zone_ends"):
-                    digest.update(signals[column][some["signal"]].tobytes())
+            # What names a signal in the run; the rest of it is the engine's, whose version and parameters are told.
+            for column in ("series", "ts", "side", "entry", "stop"):
+                digest.update(signals[column][some["signal"]].tobytes())
             for name, place in (("accounts", "account"), ("standings", "standing"), ("guards", "guard")):
                 named = self.written.rows(name)
                 for column in named.dtype.names or ():

@@ -21,7 +21,7 @@ AT_ONCE = 2_000_000
 if TYPE_CHECKING:
     import polars as pl
 
-    from backtest.market import Tables
+    from backtest.market import Stretch, Tables
     from backtest.result import BacktestResult
     from contracts import SeriesKey
 
@@ -56,6 +56,19 @@ def run_backtest(
     for until in cuts:
         part = market.ended_between(from_us(session.until), until) if len(cuts) > 1 else market
         session.advance(part.bars, until=until, tables=None if tables is None else part.tables)
+    return session.finish()
+
+
+def run_prepared(stretches: Mapping[SeriesKey, Stretch], config: BacktestConfig) -> BacktestResult:
+    """`run_backtest` on what was prepared before: for many profiles on the same tables.
+
+    Args:
+        stretches: By series, each with at least one bar.
+        config: Has rules for every instrument, and the engine parameters that the tables were made with.
+    """
+    start = min(int(one.open_time[0]) for one in stretches.values())
+    session = Session(list(stretches), config, start=from_us(start))
+    session.step(stretches)
     return session.finish()
 
 

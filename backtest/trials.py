@@ -5,7 +5,8 @@ and is handed to a sink, because what a result is worth depends on how many othe
 
 Invariant: a trial is named by what was asked and by the bars; the same name is the same result.
 
-    trial = tried(bars, config, {"profile.reward": 4.0}, data_id=data_id)
+    result = run_backtest(bars, configured(config, {"profile.reward": 4.0}))
+    trial = trial_of(result, {"profile.reward": 4.0}, data_id=data_id)
 """
 
 from __future__ import annotations
@@ -19,14 +20,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pydantic import ValidationError
 
 from backtest.config import BacktestConfig, BacktestRefused
-from backtest.run import run_backtest
 from engine import ENGINE_VERSION, EngineParams
 from risk import RiskProfile
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from backtest.market import Tables
+    from backtest.result import BacktestResult
     from contracts import SeriesKey
 
 Params = Mapping[str, Any]
@@ -133,33 +133,21 @@ def trial_id_of(config: BacktestConfig, data_id: str) -> str:
     return hashlib.sha256(f"{config.hash}|{data_id}|{ENGINE_VERSION}".encode()).hexdigest()
 
 
-def tried(
-    bars: Mapping[SeriesKey, pl.DataFrame],
-    config: BacktestConfig,
-    params: Params,
-    *,
-    data_id: str,
-    tables: Mapping[SeriesKey, Tables] | None = None,
-) -> Trial:
-    """Evaluate a parameter set.
+def trial_of(result: BacktestResult, params: Params, *, data_id: str) -> Trial:
+    """What is remembered of a run.
 
     Args:
-        bars: See `run_backtest`.
-        config: What the parameters change.
+        result: Of the configuration with these parameters.
         params: By name.
         data_id: Of the bars.
-        tables: See `run_backtest`; made with the engine's parameters of this set.
     """
-    asked = configured(config, params)
-    result = run_backtest(bars, asked, tables=tables)
     metrics = result.metrics
-    returns = tuple(float(one) for one in result.daily_returns)
     return Trial(
-        trial_id=trial_id_of(asked, data_id),
+        trial_id=trial_id_of(result.config, data_id),
         params=dict(params),
         sharpe=metrics.sharpe,
         metrics=metrics.to_dict(),
-        returns=returns,
+        returns=tuple(float(one) for one in result.daily_returns),
         fingerprint=result.fingerprint,
         start=result.start,
         until=result.until,

@@ -23,9 +23,9 @@ import numpy as np
 
 from backtest.config import BacktestRefused
 from backtest.metrics import sharpe_ratio
-from backtest.run import run_backtest, with_rules
+from backtest.run import run_backtest, run_prepared, with_rules
 from backtest.sweep import Space, grid
-from backtest.trials import Params, Trial, TrialSink, configured, data_id_of, trial_id_of, tried
+from backtest.trials import Params, Trial, TrialSink, configured, data_id_of, trial_id_of, trial_of
 from backtest.windows import Market
 
 if TYPE_CHECKING:
@@ -198,13 +198,15 @@ def walk_forward(
         of_fold = f"{study}/{number}"
         known = {trial.trial_id: trial for trial in sink.known(of_fold)}
         trials = []
-        parts = {of: market.between(window.train_from, window.train_to) for of, market in markets.items()}
+        parts = {
+            of: market.between(window.train_from, window.train_to).stretches(traded=config.trade)
+            for of, market in markets.items()
+        }
         for params, one in zip(sets, asked, strict=True):
-            part = parts[one.params.hash]
             named = f"{data_id}|{window.train_from}|{window.train_to}"
             trial = known.get(trial_id_of(one, named))
             if trial is None:
-                trial = tried(part.bars, config, params, data_id=named, tables=part.tables)
+                trial = trial_of(run_prepared(parts[one.params.hash], one), params, data_id=named)
                 sink.record(of_fold, [trial])
                 evaluated += 1
             trials.append(trial)

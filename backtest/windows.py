@@ -8,13 +8,13 @@ traded with the state that a live engine would have had, not with one that begin
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import polars as pl
 
-from backtest.market import TABLES, Tables
+from backtest.market import TABLES, Stretch, Tables
 from engine import EngineParams, SymbolEngine
 
 if TYPE_CHECKING:
@@ -52,6 +52,18 @@ class Market:
             for tf, rows in engine.advance(given).items():
                 tables[instrument.series(tf)] = {name: rows.frame(name) for name in TABLES}
         return cls(bars, tables)
+
+    def stretches(self, *, traded: Collection[str] | None) -> dict[SeriesKey, Stretch]:
+        """What the portfolio's loop reads of each series that has bars.
+
+        Args:
+            traded: Timeframes whose signals are traded; None = all.
+        """
+        return {
+            key: Stretch.of(key, frame, self.tables.get(key, {}), traded=traded is None or str(key.tf) in traded)
+            for key, frame in self.bars.items()
+            if frame.height
+        }
 
     def between(self, start: datetime, end: datetime) -> Market:
         """The bars that open in [start, end) and what became known at them.

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Self
 
-from backtest.run import run_backtest, with_rules
+from backtest.run import run_backtest, run_prepared, with_rules
 from backtest.surrogates import surrogate
-from backtest.trials import Params, Trial, configured, data_id_of, tried
+from backtest.trials import Params, Trial, configured, data_id_of, trial_of
 from backtest.windows import Market
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from backtest.config import BacktestConfig
+    from backtest.market import Stretch
     from contracts import SeriesKey
 
 _AT_ONCE = 8  # sets a worker is given together: fewer journeys between processes
@@ -34,24 +35,29 @@ _AT_ONCE = 8  # sets a worker is given together: fewer journeys between processe
 
 @dataclass(slots=True)
 class _Place:
-    """What a worker holds: bars, what differs sets change, and the tables of the last engine parameters."""
+    """What a worker holds: bars, what sets change, and what the last engine parameters made of the bars."""
 
     bars: Mapping[SeriesKey, pl.DataFrame]
     config: BacktestConfig
     data_id: str
-    market: Market | None = None
+    stretches: Mapping[SeriesKey, Stretch] = field(default_factory=dict)
     of: str = ""
 
     def trial(self, params: Params) -> Trial:
-        asked = configured(self.config, params).params
-        if self.market is None or self.of != asked.hash:  # sets that differ in the profile alone share the tables
-            self.market, self.of = Market.read(self.bars, asked, sub=self.config.sub), asked.hash
-        return tried(self.bars, self.config, params, data_id=self.data_id, tables=self.market.tables)
+        asked = configured(self.config, params)
+        if self.of != asked.params.hash:  # sets that differ in the profile alone share what the engine made
+            market = Market.read(self.bars, asked.params, sub=asked.sub)
+            self.stretches, self.of = market.stretches(traded=asked.trade), asked.params.hash
+        return trial_of(run_prepared(self.stretches, asked), params, data_id=self.data_id)
 
     def surrogate(self, seed: int, measure: str) -> float | None:
         result = run_backtest(surrogate(self.bars, seed=seed), self.config)
         value: float | None = result.metrics.to_dict()[measure]
         return value
+
+
+def _of_engine(params: Params) -> list[str]:
+    return [f"{name}={value}" for name, value in sorted(params.items()) if name.startswith("engine.")]
 
 
 _places: list[_Place] = []
@@ -102,7 +108,10 @@ class Workers:
 
     def trials(self, sets: Iterable[Params]) -> Iterator[list[Trial]]:
         """Evaluate sets; they come back some at a time, as they are done."""
-        waiting = list(sets)
+        # Sets of the same engine parameters stand together: each worker runs the engine once for those it is given.
+        waiting = sorted(
+            sets, key=lambda params: [f"{name}={params[name]}" for name in sorted(params) if _of_engine(name)]
+        )
         parts = [waiting[first : first + _AT_ONCE] for first in range(0, len(waiting), _AT_ONCE)]
         if self._pool is None:
             for part in parts:
