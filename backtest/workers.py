@@ -109,9 +109,7 @@ class Workers:
     def trials(self, sets: Iterable[Params]) -> Iterator[list[Trial]]:
         """Evaluate sets; they come back some at a time, as they are done."""
         # Sets of the same engine parameters stand together: each worker runs the engine once for those it is given.
-        waiting = sorted(
-            sets, key=lambda params: [f"{name}={params[name]}" for name in sorted(params) if _of_engine(name)]
-        )
+        waiting = sorted(sets, key=_of_engine)
         parts = [waiting[first : first + _AT_ONCE] for first in range(0, len(waiting), _AT_ONCE)]
         if self._pool is None:
             for part in parts:
