@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from backtest.lints import Finding, lint
 from backtest.metrics import StatisticsRefused, metrics_of
-from tests.backtest.results import days_of, equity_of, trades_of
+from tests.backtest.results import HUNDREDTHS, days_of, equity_of, trades_of
 
 # 120 trades in turn of two symbols, won and lost in turn: +20 R in all, nothing to find.
 SOUND = [4 / 3, -1.0] * 60
@@ -300,7 +300,7 @@ def test_findings_are_in_order_have_sentences_and_are_json(r: list[float], curve
 
 
 @settings(deadline=None, max_examples=30)
-@given(st.lists(st.floats(-3, 6), min_size=1, max_size=60), st.sampled_from([0.25, 16.0]))
+@given(st.lists(HUNDREDTHS, min_size=1, max_size=60), st.sampled_from([0.25, 16.0]))
 def test_the_currency_does_not_matter(r: list[float], factor: float) -> None:
     def of(scale: float) -> list[Finding]:
         trades = trades_of(r, pnl=[scale * 50 * value for value in r], fees=scale)

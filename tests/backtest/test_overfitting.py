@@ -128,9 +128,9 @@ def test_impossible_trials_are_refused(variance: float, trials: float) -> None:
 def test_more_trials_deflate_more(variance: float, one: float, other: float) -> None:
     few, many = sorted((one, other))
     more = [expected_maximum_sharpe(variance=variance, trials=trials) for trials in (few, many)]
-    assert more == sorted(more)
+    assert more[0] <= more[1] + 1e-12
     deflated = [deflated_sharpe(PUBLISHED, variance=variance, trials=trials) for trials in (many, few)]
-    assert deflated == sorted(deflated)
+    assert deflated[0] <= deflated[1] + 1e-12
     assert max(deflated) <= probabilistic_sharpe(PUBLISHED)
 
 
@@ -138,7 +138,7 @@ def test_more_trials_deflate_more(variance: float, one: float, other: float) -> 
 def test_a_better_or_a_longer_record_is_more_probable(one: float, other: float, length: int) -> None:
     low, high = sorted((one, other))
     worse, better = (probabilistic_sharpe(TrackRecord(sharpe=sharpe, observations=length)) for sharpe in (low, high))
-    assert worse <= better
+    assert worse <= better + 1e-12
     assert better <= probabilistic_sharpe(TrackRecord(sharpe=high, observations=2 * length))
 
 
