@@ -32,14 +32,14 @@ _BLOCK = 50_000
 REAL_BARS: Final = Path(__file__).parents[2] / "shared" / "data" / "btc_perp_1m_2022-01.csv.gz"
 
 
-def generated_bars(size: int) -> pl.DataFrame:
+def generated_bars(size: int, *, seed: int = _SEED) -> pl.DataFrame:
     """A seeded geometric walk of `size` one-minute bars, each made of twenty steps."""
-    return _walk(np.random.default_rng(_SEED), size, first=0, price=_FIRST_PRICE)
+    return _walk(np.random.default_rng(seed), size, first=0, price=_FIRST_PRICE)
 
 
-def generated_pieces(size: int, *, piece: int) -> Iterator[pl.DataFrame]:
+def generated_pieces(size: int, *, piece: int, seed: int = _SEED) -> Iterator[pl.DataFrame]:
     """The like of `generated_bars` for runs that are too long to hold: pieces of at most `piece` bars."""
-    rng = np.random.default_rng(_SEED)
+    rng = np.random.default_rng(seed)
     price = _FIRST_PRICE
     for first in range(0, size, piece):
         bars = _walk(rng, min(piece, size - first), first=first, price=price)

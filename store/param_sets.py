@@ -1,5 +1,6 @@
 """Versions of engine parameters and of risk profiles: added once, then moved draft → candidate → live → retired.
 
+A retired one may come back as a candidate.
 Laws: the values of a version never change; the same values (their hash says so) are never two versions; of a name at
 most one version is live; nothing goes live without a passed walk-forward on record that names its hash. One transaction
 at a time adds or promotes: of two promotions at once the second sees what the first has done.
@@ -26,7 +27,12 @@ from store.write_once import document
 
 State = Literal["draft", "candidate", "live", "retired"]
 
-_NEXT: Final[Mapping[State, State]] = {"draft": "candidate", "candidate": "live", "live": "retired"}
+_NEXT: Final[Mapping[State, State]] = {
+    "draft": "candidate",
+    "candidate": "live",
+    "live": "retired",
+    "retired": "candidate",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +48,8 @@ class ParamSet:
         state: Where it stands.
         author: Who made it.
         note: What it is for.
-        evidence: For each state it reached after `draft`: `at`, and what was put forward for it.
-        walk_forward: `run_id` of the passed walk-forward it went live on; None = it never was live.
+        evidence: For each state it reached after `draft`, the last time: `at`, and what was put forward for it.
+        walk_forward: `run_id` of the passed walk-forward it last went live on; None = it never was live.
         created_at: When it was added.
         changed_at: When its state last changed.
     """
@@ -182,10 +188,9 @@ def promote(
             msg = f"promote {name!r} version {version} to {to}: {name!r} {known}; `tidemark params list` tells all"
             raise ResearchRefused(msg)
         chosen = versions[version]
-        if _NEXT.get(chosen.state) != to:
-            follows = _NEXT.get(chosen.state)
-            lawful = "nothing follows, add a new version" if follows is None else f"only {follows} follows"
-            msg = f"promote {name!r} version {version} to {to}: it is {chosen.state}, {lawful}"
+        if _NEXT[chosen.state] != to:
+            follows = _NEXT[chosen.state]
+            msg = f"promote {name!r} version {version} to {to}: it is {chosen.state}, only {follows} follows"
             raise ResearchRefused(msg)
         proof = chosen.walk_forward
         if to == "live":

@@ -1,14 +1,19 @@
+import gc
 from collections.abc import Iterator
 
 import pytest
 
 from tests.databases import Database, Server, fresh_database, running_server
+from tests.memory import folder_in_memory
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A running server with roles and a migrated template; see `tests/databases.py`."""
-    with running_server(tmp_path_factory.mktemp("server")) as running:
+    with (
+        folder_in_memory(tmp_path_factory.mktemp("server")) as folder,
+        running_server(folder / "server") as running,
+    ):
         yield running
 
 
@@ -24,3 +29,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "server" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.db)
+
+
+def pytest_collection_finish() -> None:
+    """What is imported and collected now lives to the end: never look through these million objects for garbage."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(5_000, 10, 10)

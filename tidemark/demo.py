@@ -1,6 +1,6 @@
 """The demo: everything a newcomer needs to see, on a simulated exchange, in a folder of its own.
 
-It starts the embedded database and the simulator, backfills two closed months and the running one of two instruments
+It starts the embedded database and the simulator, backfills some months of two instruments, the running one included
 (or all of a file of bars), and keeps what it made: a second demo finds it there and only adds what is new. What it
 started it stops again, the last first, however it ends.
 
@@ -36,6 +36,7 @@ from tidemark.settings import CONFIG_VARIABLE, load_settings
 from venues.simulator.barfile import FileMarket, read_bars
 
 SEED = 7
+MONTHS = 3
 FILE_SYMBOL = "BTCUSDT"
 PORTS = {"spot": 8181, "usdm": 8182, "archive": 8183}
 _SIMULATOR_SECONDS = 60.0
@@ -63,22 +64,25 @@ class Demo:
         bars: File of 1m bars to serve; None = the generated market.
         period: What the file covers; None for the generated market.
         bots: Folder of plug-in bots to run from now on; None = the one it ran before, if any.
+        months: How many months of the generated market to backfill, the running one included; what an earlier demo
+            has beyond them stays.
     """
 
     home: Path
     bars: Path | None
     period: Period | None
     bots: Path | None = None
+    months: int = MONTHS
 
     @classmethod
-    def of(cls, parent: Path, bars: Path | None, *, bots: Path | None = None) -> Demo:
+    def of(cls, parent: Path, bars: Path | None, *, bots: Path | None = None, months: int = MONTHS) -> Demo:
         """The demo of a folder; every file of bars has its own, so that no two markets mix.
 
         Raises:
             BarsRejected: The file cannot be used.
         """
         if bars is None:
-            return cls(parent / "demo", None, None, bots)
+            return cls(parent / "demo", None, None, bots, months)
         rules = FileMarket(read_bars(bars), FILE_SYMBOL).symbols[FILE_SYMBOL]
         period = Period(from_us(rules.first_ms * 1000), from_us(rules.end_ms * 1000))
         digest = hashlib.sha256(bars.read_bytes()).hexdigest()[:8]
@@ -162,8 +166,9 @@ class Demo:
         """What the demo backfills."""
         if self.period is not None:
             return [Request("binance_usdm", (FILE_SYMBOL,), ("1m", "5m", "15m"), self.period.start)]
-        this_month = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-        start = (this_month - timedelta(days=32)).replace(day=1)
+        start = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+        for _ in range(self.months - 1):
+            start = (start - timedelta(days=1)).replace(day=1)
         timeframes = ("1m", "5m", "15m", "1h")
         return [
             Request("binance_spot", ("BTCUSDT",), timeframes, start),

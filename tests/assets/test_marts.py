@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from assets.marts import marts
-from assets.partitions import Month, instrument_months, partition_key
+from assets.partitions import Month, by_month, instrument_months, partition_key
 from assets.reactions import REACTION
 from assets.resources import Postgres
 from contracts import InstrumentKey
@@ -158,6 +158,7 @@ def test_a_failed_test_leaves_what_reads_the_mart_as_it_was_and_fails_the_run(
         ("stg_instruments", {"exchange_rules"}),
         ("stg_series", set()),
         ("stg_positions", set()),
+        ("stg_backtest_trades", {"backtest_report"}),
         ("int_bars", {"stg_candles"}),
         ("mart_signal_performance", {"fct_signals"}),
     ],
@@ -166,6 +167,15 @@ def test_the_lineage_reaches_from_candle_to_mart(asset: str, upstream: set[str])
     ours = {dep.asset_key.to_user_string() for dep in SPECS[asset].deps}
     assert ours - {"indicators"} == upstream - {"indicators"}
     assert asset != "stg_indicators" or ours == upstream
+
+
+def test_what_comes_from_reports_comes_from_those_of_its_month() -> None:
+    [report] = SPECS["stg_backtest_trades"].deps
+    assert report.partition_mapping == by_month()
+    assert {dep.partition_mapping for name in set(SPECS) - {"stg_backtest_trades"} for dep in SPECS[name].deps} == {
+        None
+    }
+    assert "stg_backtest_trades" in {dep.asset_key.to_user_string() for dep in SPECS["fct_trades"].deps}
 
 
 def test_every_mart_is_an_asset_with_group_owner_kinds_columns_and_a_grain() -> None:

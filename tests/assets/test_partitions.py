@@ -8,12 +8,15 @@ from hypothesis import strategies as st
 
 from assets.partitions import (
     Month,
+    ReportTask,
     Task,
+    by_month,
     instrument_months,
     metadata_of_run,
     months,
     months_between,
     partition_key,
+    profile_months,
     tasks_of,
 )
 from contracts import InstrumentKey
@@ -123,3 +126,56 @@ def test_the_metadata_of_one_instrument_is_its_own_and_of_several_names_them() -
         "binance_usdm:ETHUSDT months of this run",
         "binance_usdm:ETHUSDT rows",
     ]
+
+
+@given(MONTHS, st.integers(0, 400))
+def test_a_month_before_another_is_followed_by_it_after_so_many(month: Month, count: int) -> None:
+    earlier = month.before(count)
+    for _ in range(count):
+        earlier = earlier.following
+    assert earlier == month
+
+
+def test_a_report_is_of_a_profile_and_a_month_and_its_key_parses_back() -> None:
+    task = ReportTask("aggressive", Month(2022, 3))
+    assert str(task.key) == "2022-03|aggressive"
+    assert ReportTask.of(str(task.key)) == task
+    assert str(task) == "aggressive 2022-03"
+    of_march = profile_months.get_multipartition_keys_with_dimension_value("month", "2022-03")
+    assert {ReportTask.of(str(key)).profile for key in of_march} == {"conservative", "default", "aggressive"}
+
+
+def upstream(
+    mapping: dg.PartitionMapping,
+    key: dg.MultiPartitionKey,
+    of: dg.MultiPartitionsDefinition,
+    on: dg.MultiPartitionsDefinition,
+    instance: dg.DagsterInstance,
+) -> set[str]:
+    """What a partition of one definition depends on in another."""
+    found = mapping.get_upstream_mapped_partitions_result_for_partitions(
+        of.subset_with_partition_keys([str(key)]), of, on, datetime(2024, 1, 1, tzinfo=UTC), instance
+    )
+    assert not list(found.required_but_nonexistent_subset.get_partition_keys())
+    return set(found.partitions_subset.get_partition_keys())
+
+
+def test_a_report_reads_its_month_and_those_before_of_every_instrument(instance: dg.DagsterInstance) -> None:
+    instance.add_dynamic_partitions("instruments", [str(BTC), str(ETH)])
+    march = ReportTask("default", Month(2022, 3)).key
+    assert upstream(by_month(back=2), march, profile_months, instrument_months, instance) == {
+        f"{instrument}|{month}" for instrument in (BTC, ETH) for month in ("2022-01", "2022-02", "2022-03")
+    }
+    first = ReportTask("default", Month(2017, 8)).key  # before it there is no partition
+    assert upstream(by_month(back=2), first, profile_months, instrument_months, instance) == {
+        f"{BTC}|2017-08",
+        f"{ETH}|2017-08",
+    }
+
+
+def test_an_instruments_mart_reads_the_reports_of_every_profile_of_its_month(instance: dg.DagsterInstance) -> None:
+    instance.add_dynamic_partitions("instruments", [str(BTC), str(ETH)])
+    key = partition_key(BTC, Month(2022, 3))
+    assert upstream(by_month(), key, instrument_months, profile_months, instance) == {
+        f"2022-03|{profile}" for profile in ("conservative", "default", "aggressive")
+    }

@@ -6,6 +6,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
+from hypothesis import strategies as st
+
+# Results to the hundredth of an R: a power of two times one of them is exact, which a subnormal number's is not.
+HUNDREDTHS = st.integers(-300, 500).map(lambda n: n / 100)
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 _TS = pl.Datetime("us", "UTC")

@@ -16,6 +16,7 @@ import pytest
 
 from tests.databases import SERVER_VARIABLE, Server
 from tests.e2e.places import Place
+from tests.memory import folder_in_memory
 from venues.simulator import Simulator, SimulatorConfig, running
 
 LISTED = datetime(2024, 1, 1, tzinfo=UTC)
@@ -52,7 +53,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def found(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Founder]:
     """Makes installations on one server; the server is stopped, or their databases are dropped, at the end."""
-    home = tmp_path_factory.mktemp("home")
+    with folder_in_memory(tmp_path_factory.mktemp("home")) as home:
+        yield from _founding(home, request)
+
+
+def _founding(home: Path, request: pytest.FixtureRequest) -> Iterator[Founder]:
     variables = {"TIDEMARK_HOME": str(home)}
     given = os.environ.get(SERVER_VARIABLE)
     if given:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 import dagster as dg
 import httpx
 
-from tests.e2e.commands import started, wait_for
+from tests.e2e.commands import beside, started, wait_for
 from tests.e2e.conftest import HOURS, NOW
 from tests.e2e.places import Place
 from venues.simulator import Simulator
@@ -159,20 +158,24 @@ def test_of_two_backfills_of_one_partition_one_waits_and_both_succeed(
         "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted "
         "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
     )
-    logs = [tmp_path / "one", tmp_path / "two"]
-    with ExitStack() as stack:
-        both = [
-            stack.enter_context(started(*backfill("BBBUSDT"), variables=place.seeing(simulator), log=log))
-            for log in logs
-        ]
+    log = tmp_path / "log"
+    with started(*backfill("BBBUSDT"), variables=place.seeing(simulator), log=log) as process:
 
         def one_waits() -> bool:
-            assert all(process.poll() is None for process in both), [log.read_text() for log in logs]
+            assert process.poll() is None, log.read_text()
             return place.query(waiting) == [(1,)] and january_is_stored(place, "BBBUSDT")
 
-        wait_for("a backfill that waits for the other", one_waits, seconds=60)
-        simulator.faults.clear()
-        assert [process.wait(60) for process in both] == [0, 0], [log.read_text() for log in logs]
+        def go_on_when_one_waits() -> None:
+            try:
+                wait_for("a backfill that waits for the other", one_waits, seconds=60)
+            finally:
+                simulator.faults.clear()
+
+        # The first is at work before the second, which is begun here, can find it so.
+        wait_for("January", lambda: process.poll() is not None or january_is_stored(place, "BBBUSDT"), seconds=60)
+        with beside(go_on_when_one_waits):
+            ended = place.run(*backfill("BBBUSDT"), simulator=simulator)
+        assert (ended.code, process.wait(60)) == (0, 0), ended.err + log.read_text()
     for tf in ("15m", "1h"):
         assert place.candles(f"binance_spot:BBBUSDT:{tf}") == served(simulator, "BBBUSDT", tf)
     assert place.query("SELECT count(*) FROM market.candle_revisions WHERE symbol = 'BBBUSDT'") == [(0,)]
@@ -185,18 +188,22 @@ def test_of_two_backfills_of_one_partition_one_waits_and_both_succeed(
 
 
 def test_a_database_that_goes_in_mid_load_leaves_nothing_half_written_and_a_rerun_completes(
-    place: Place, simulator: Simulator, tmp_path: Path
+    place: Place, simulator: Simulator
 ) -> None:
     slow_days(simulator, "CCCUSDT", seconds=1)
-    log = tmp_path / "log"
-    with started(*backfill("CCCUSDT"), variables=place.seeing(simulator), log=log) as process:
-        wait_for("January", lambda: process.poll() is not None or january_is_stored(place, "CCCUSDT"), seconds=60)
-        assert process.poll() is None, log.read_text()
-        assert place.installation.stop() if place.embedded else place.terminate() > 0
-        place.installation.start()
-        simulator.faults.clear()
-        assert process.wait(60) == 1, log.read_text()
-    told = log.read_text()
+
+    def take_it_away_and_bring_it_back() -> None:
+        try:
+            wait_for("January", lambda: january_is_stored(place, "CCCUSDT"), seconds=60)
+            assert place.installation.stop() if place.embedded else place.terminate() > 0
+            place.installation.start()
+        finally:
+            simulator.faults.clear()
+
+    with beside(take_it_away_and_bring_it_back):
+        broken = place.run(*backfill("CCCUSDT"), simulator=simulator)
+    assert broken.code == 1, broken.err
+    told = broken.out + broken.err
     assert "Traceback" not in told, told
     assert "error: binance_spot:CCCUSDT: candles:" in told
     assert "nothing of it was kept" in told

@@ -1,7 +1,7 @@
 """The demo as a newcomer meets it: an empty folder, one command, a summary, and later the UI and Ctrl-C.
 
 Its holes are believed after 30 s, as on the real exchange, so the first run happens once a session, beside other tests,
-and these go on in its folder.
+and these go on in its folder. Of months it makes two: one that is closed and the running one.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import os
 import re
 import signal
 import socket
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -20,10 +21,12 @@ import yaml
 
 from engine import TABLES
 from tests.e2e.commands import started, wait_for
+from tests.memory import folder_in_memory
 
 # The first run waits for half a minute, on a machine that does other things too.
 pytestmark = pytest.mark.timeout(300)
 
+MONTHS = ("--months", "2")
 SERIES = [
     f"{instrument}:{tf}"
     for instrument in ("binance_spot:BTCUSDT", "binance_usdm:ETHUSDT")
@@ -67,13 +70,16 @@ class FirstRun:
 
 
 @pytest.fixture(scope="module", name="demo")
-def finished_demo(tmp_path_factory: pytest.TempPathFactory) -> FirstRun:
+def finished_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FirstRun]:
     """`tidemark demo --once` in an empty folder; it runs once for all tests of this module."""
-    folder = tmp_path_factory.mktemp("newcomer")
-    log = folder.with_name(f"{folder.name}.log")
-    with started("demo", "--once", variables={}, log=log, folder=folder) as process:
-        code = process.wait(timeout=200)
-    return FirstRun(folder, code, log.read_text(encoding="utf-8"))
+    elsewhere = tmp_path_factory.mktemp("newcomer")
+    log = elsewhere.with_name("newcomer.log")
+    with folder_in_memory(elsewhere) as given:
+        folder = given / "empty"
+        folder.mkdir()
+        with started("demo", "--once", *MONTHS, variables={}, log=log, folder=folder) as process:
+            code = process.wait(timeout=200)
+        yield FirstRun(folder, code, log.read_text(encoding="utf-8"))
 
 
 def seconds_of(told: str) -> int:
@@ -111,9 +117,9 @@ def assert_nothing_is_left(demo: FirstRun, *ports: int) -> None:
 def test_once_in_an_empty_folder_ends_well_with_a_summary_and_timings(demo: FirstRun) -> None:
     assert demo.code == 0, demo.told
     for instrument in ("binance_spot:BTCUSDT", "binance_usdm:ETHUSDT"):
-        assert re.search(rf"^{instrument} +3 +3 +done +\d+\.\d$", demo.told, re.MULTILINE), demo.told
+        assert re.search(rf"^{instrument} +2 +2 +done +\d+\.\d$", demo.told, re.MULTILINE), demo.told
     for series in SERIES:
-        assert re.search(rf"^{series} +\d[\d,]+ +3 +20\d\d-\d\d-01 ", demo.told, re.MULTILINE), demo.told
+        assert re.search(rf"^{series} +\d[\d,]+ +2 +20\d\d-\d\d-01 ", demo.told, re.MULTILINE), demo.told
     assert re.search(
         r"^The last 7 days brought \d[\d,]+ breaks of structure and \d[\d,]+ zones, of which \d+ are still active;$",
         demo.told,
@@ -127,13 +133,13 @@ def test_once_in_an_empty_folder_ends_well_with_a_summary_and_timings(demo: Firs
 def test_once_shows_progress_and_what_it_waits_for(demo: FirstRun) -> None:
     assert "starting the database" in demo.told
     assert "reusing" not in demo.told
-    assert "candles binance_spot:BTCUSDT: 12/12" in demo.told
-    assert "analysis binance_usdm:ETHUSDT: 12/12" in demo.told
+    assert "candles binance_spot:BTCUSDT: 8/8" in demo.told
+    assert "analysis binance_usdm:ETHUSDT: 8/8" in demo.told
 
 
 def test_what_the_first_instrument_waits_for_the_second_has_waited_for_too(demo: FirstRun) -> None:
     assert set(re.findall(r"holes of (\S+): asking again", demo.told)) <= {"binance_spot:BTCUSDT"}
-    settled = r"^binance_usdm:ETHUSDT:1m +\S+ +3 +\S+ +\S+ \S+ +[1-9]\d* +0 "  # holes, and none pending
+    settled = r"^binance_usdm:ETHUSDT:1m +\S+ +2 +\S+ +\S+ \S+ +[1-9]\d* +0 "  # holes, and none pending
     assert re.search(settled, demo.told, re.MULTILINE), demo.told
 
 
@@ -143,16 +149,16 @@ def test_once_leaves_nothing_running(demo: FirstRun) -> None:
 
 def test_a_second_demo_reuses_the_data_serves_the_ui_and_stops_on_ctrl_c(demo: FirstRun, tmp_path: Path) -> None:
     log = tmp_path / "log"
-    with started("demo", variables={}, log=log, folder=demo.folder) as process:
+    with started("demo", *MONTHS, variables={}, log=log, folder=demo.folder) as process:
 
         def served() -> bool:
             assert process.poll() is None, log.read_text(encoding="utf-8")
             return "Ctrl-C stops what this command started" in log.read_text(encoding="utf-8")
 
-        wait_for("the address of the UI", served, seconds=100)
+        wait_for("the address of the UI", served, seconds=200)
         told = log.read_text(encoding="utf-8")
         assert f"reusing what is in {demo.home}" in told
-        assert "2 of 3 months" not in told
+        assert "2 of 2 months" not in told
         # No month of the past is loaded again, and no hole of it is waited for.
         assert "asking again" not in told
         address = re.findall(r"^Dagster +(http://127\.0\.0\.1:\d+)", told, re.MULTILINE)[0]

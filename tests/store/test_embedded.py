@@ -18,6 +18,7 @@ from store.embedded import EmbeddedServer
 from store.errors import DatabaseUnavailable, ServerUnusable
 from store.launcher import Launcher, _with_capability, binaries
 from store.postmaster import Postmaster
+from tests.memory import folder_in_memory
 
 AS_ROOT = os.geteuid() == 0
 only_root = pytest.mark.skipif(not AS_ROOT, reason="needs root")
@@ -35,11 +36,12 @@ if len(sys.argv) > 2:
 
 @pytest.fixture
 def embedded(tmp_path: Path) -> Iterator[EmbeddedServer]:
-    """A server not started yet; pytest's folder is private to its user, so root must find a way in."""
-    server = EmbeddedServer(tmp_path / "home", durable=False)
-    yield server
-    server.stop()
-    shutil.rmtree(server.folder, ignore_errors=True)
+    """A server not started yet; either folder is private to its user, so root must find a way in."""
+    with folder_in_memory(tmp_path) as folder:
+        server = EmbeddedServer(folder / "home", durable=False)
+        yield server
+        server.stop()
+        shutil.rmtree(server.folder, ignore_errors=True)
 
 
 def say(server: EmbeddedServer, statement: str) -> object:

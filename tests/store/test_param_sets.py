@@ -144,7 +144,30 @@ def test_a_version_goes_from_draft_to_retired_and_keeps_what_spoke_for_each_step
     assert (retired.params, retired.created_at) == (VALUES | {"max_positions": 1}, RAN)
 
 
-LAWFUL: set[tuple[State, State]] = {("draft", "candidate"), ("candidate", "live"), ("live", "retired")}
+def test_a_version_that_was_live_comes_back_as_a_candidate_and_goes_live_on_the_last_proof(
+    conn: psycopg.Connection,
+) -> None:
+    for digit in "12":
+        add(conn, digit)
+        prove(conn, digit)
+        promote(conn, "calm", int(digit), to="candidate", at=RAN)
+        promote(conn, "calm", int(digit), to="live", at=RAN, evidence={"note": "first"})
+    back = promote(conn, "calm", 1, to="candidate", at=LATER, evidence={"note": "2 lost money"})
+    assert (back.state, back.walk_forward) == ("candidate", "walk-profile-1-True")
+    assert back.evidence["candidate"] == {"note": "2 lost money", "at": "2022-04-03T09:30:00+00:00"}
+    assert back.evidence["live"] == {"note": "first", "at": "2022-04-02T09:30:00+00:00"}
+    again = replace(WALK, run_id="walk-later", profile_hash="1" * 64, created_at=LATER)
+    write_folds(conn, again, [fold(0)])
+    assert promote(conn, "calm", 1, to="live", at=LATER).walk_forward == "walk-later"
+    assert states(conn) == {1: "live", 2: "retired"}
+
+
+LAWFUL: set[tuple[State, State]] = {
+    ("draft", "candidate"),
+    ("candidate", "live"),
+    ("live", "retired"),
+    ("retired", "candidate"),
+}
 
 
 def test_no_state_but_the_next_one_can_be_reached(conn: psycopg.Connection) -> None:
@@ -285,6 +308,7 @@ def test_adders_at_once_make_one_version_of_the_same_values(database: Database, 
         ("UPDATE research.param_sets SET state = 'live'", "live_is_proven"),
         ("UPDATE research.param_sets SET state = 'live', walk_forward = 'walk-profile-1-True'", "param_sets_one_live"),
         ("UPDATE research.param_sets SET walk_forward = 'nobody ran it', state = 'live'", "foreign key|one_live"),
+        ("UPDATE research.param_sets SET walk_forward = 'walk-profile-1-True'", "draft_never_was_live"),
     ],
 )
 def test_the_table_itself_holds_the_laws_against_a_statement_by_hand(

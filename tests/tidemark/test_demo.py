@@ -48,6 +48,26 @@ def test_what_a_demo_writes_as_its_settings_is_read_back_and_nothing_else(
     assert settings.binance_spot.rest == f"http://127.0.0.1:{ports['spot']}"
 
 
+@pytest.mark.parametrize(
+    ("months", "now", "first"),
+    [
+        (3, datetime(2026, 3, 31, 23, 59, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC)),
+        (3, datetime(2026, 9, 1, tzinfo=UTC), datetime(2026, 7, 1, tzinfo=UTC)),
+        (2, datetime(2026, 1, 15, tzinfo=UTC), datetime(2025, 12, 1, tzinfo=UTC)),
+        (1, datetime(2026, 3, 31, tzinfo=UTC), datetime(2026, 3, 1, tzinfo=UTC)),
+        (14, datetime(2026, 3, 31, tzinfo=UTC), datetime(2025, 2, 1, tzinfo=UTC)),
+    ],
+)
+def test_the_months_of_a_demo_end_with_the_running_one(
+    tmp_path: Path, months: int, now: datetime, first: datetime
+) -> None:
+    demo = Demo.of(tmp_path, None) if months == 3 else Demo.of(tmp_path, None, months=months)
+    assert [(request.symbols, request.start, request.end) for request in demo.requests(now)] == [
+        (("BTCUSDT",), first, None),
+        (("ETHUSDT",), first, None),
+    ]
+
+
 def test_a_demo_whose_analysis_an_earlier_release_made_is_told_from_its_own(database: Database, tmp_path: Path) -> None:
     settings = load_settings(home=tmp_path, batch_url=database.dsn(BATCH))
     live = LiveDemo(Demo.of(tmp_path, None), Installation(settings))

@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from contracts.errors import TidemarkError
-from tidemark.cli import backfill, bench, bots, console, data, db, demo, doctor, sim, status
+from tidemark.cli import backfill, bench, bots, console, data, db, demo, doctor, params, research, sim, status
 from tidemark.logs import configure_logs, trace
 from tidemark.settings import CONFIG_VARIABLE, SettingsError, load_settings
 
@@ -35,9 +35,14 @@ app = typer.Typer(
 app.add_typer(db.app, name="db")
 app.add_typer(data.app, name="data")
 app.add_typer(bots.app, name="bots")
+app.add_typer(params.app, name="params")
 app.command()(sim.sim)
 app.command()(backfill.backfill)
 app.command()(status.status)
+app.command()(research.backtest)
+app.command()(research.walkforward)
+app.command()(research.sweep)
+app.add_typer(research.report_app, name="report")
 app.command()(demo.demo)
 app.command()(bench.bench)
 app.command()(doctor.doctor)

@@ -36,6 +36,12 @@ def _null(smoke: bool) -> list[Measurement]:
     return run(smoke=smoke)
 
 
+def _backtest(smoke: bool) -> list[Measurement]:
+    from bench.backtest import run
+
+    return run(smoke=smoke)
+
+
 def _demo(smoke: bool) -> list[Measurement]:
     from bench.demo import run
 
@@ -58,6 +64,7 @@ _BENCHES: dict[str, Callable[[bool], list[Measurement]]] = {
     "engine": _engine,
     "load": _load,
     "null": _null,
+    "backtest": _backtest,
     "year": _year,
     "history": _history,
     "demo": _demo,
@@ -67,6 +74,7 @@ _BENCHES: dict[str, Callable[[bool], list[Measurement]]] = {
 _PEERS: dict[str, tuple[str, ...]] = {
     "engine": ("pandas", "pandas_ta_classic", "smartmoneyconcepts", "talib"),
     "null": ("pandas", "smartmoneyconcepts"),
+    "backtest": ("backtesting", "backtrader", "pandas"),
 }
 
 

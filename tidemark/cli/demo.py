@@ -37,18 +37,25 @@ def demo(
         Path | None,
         typer.Option(exists=True, file_okay=False, help="Folder of plug-in bots to run; kept for later demos."),
     ] = None,
+    months: Annotated[
+        int | None,
+        typer.Option(min=1, help="Months to backfill, the running one included. Default: 3, or all of a file of bars."),
+    ] = None,
 ) -> None:
     """Backfill, compute and check on a simulated exchange, then show it all in the Dagster UI.
 
     Ctrl-C stops everything it started. What it made is kept: the next demo goes on from there.
     """
+    if bars is not None and months is not None:
+        msg = "--months is for the generated market: a file of bars is shown whole, leave one of the two out"
+        raise typer.BadParameter(msg)
     begun = time.perf_counter()
     # Dagster takes seconds to import: only this command waits for it.
     with console.step("starting up"):
-        from tidemark.demo import Demo
+        from tidemark.demo import MONTHS, Demo
 
     _stop_on_signals()
-    chosen = Demo.of(load_settings().home, bars, bots=bots)
+    chosen = Demo.of(load_settings().home, bars, bots=bots, months=months or MONTHS)
     with chosen.running(say=console.say) as live:
         with console.bars() as shown:
             outcomes = live.backfill(datetime.now(UTC), shown, console.say)

@@ -287,7 +287,8 @@ CREATE TABLE research.param_sets (
     CONSTRAINT params_is_object CHECK (jsonb_typeof(params) = 'object'),
     CONSTRAINT evidence_is_object CHECK (jsonb_typeof(evidence) = 'object'),
     CONSTRAINT state_known CHECK (state IN ('draft', 'candidate', 'live', 'retired')),
-    CONSTRAINT live_is_proven CHECK ((walk_forward IS NULL) = (state IN ('draft', 'candidate')))
+    CONSTRAINT live_is_proven CHECK (walk_forward IS NOT NULL OR state IN ('draft', 'candidate')),
+    CONSTRAINT draft_never_was_live CHECK (walk_forward IS NULL OR state <> 'draft')
 );
 CREATE UNIQUE INDEX param_sets_one_live ON research.param_sets (name) WHERE state = 'live';
 COMMENT ON TABLE research.param_sets IS 'One row per version of engine parameters or of a risk profile: its values never change, its state moves on';
@@ -296,10 +297,10 @@ COMMENT ON COLUMN research.param_sets.version IS 'Counted from 1 within the name
 COMMENT ON COLUMN research.param_sets.kind IS 'engine = parameters of the engine; profile = a risk profile';
 COMMENT ON COLUMN research.param_sets.hash IS 'Fingerprint of the values: what backtests and decisions name';
 COMMENT ON COLUMN research.param_sets.params IS 'The values';
-COMMENT ON COLUMN research.param_sets.state IS 'draft, candidate, live (at most one of a name) or retired, in this order';
+COMMENT ON COLUMN research.param_sets.state IS 'draft, candidate, live (at most one of a name) or retired, in this order; a retired one may become a candidate again';
 COMMENT ON COLUMN research.param_sets.author IS 'Who made it';
 COMMENT ON COLUMN research.param_sets.note IS 'What it is for';
-COMMENT ON COLUMN research.param_sets.evidence IS 'For each state it reached after draft: when (at) and what was put forward for it';
-COMMENT ON COLUMN research.param_sets.walk_forward IS 'The passed walk-forward it went live on; null = it never was live';
+COMMENT ON COLUMN research.param_sets.evidence IS 'For each state it reached after draft, the last time: when (at) and what was put forward for it';
+COMMENT ON COLUMN research.param_sets.walk_forward IS 'The passed walk-forward it last went live on; null = it never was live';
 COMMENT ON COLUMN research.param_sets.created_at IS 'When it was added';
 COMMENT ON COLUMN research.param_sets.changed_at IS 'When its state last changed';

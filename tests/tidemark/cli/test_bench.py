@@ -34,7 +34,7 @@ def fakes(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_bench_that_does_not_exist_is_told_with_those_that_do() -> None:
     ended = run("bench", "engin", variables={})
     assert ended.code == 2
-    assert "there is no bench 'engin': use one of engine, load, null, year, history, demo or all" in ended.err
+    assert "there is no bench 'engin': use one of engine, load, null, backtest, year, history, demo or all" in ended.err
 
 
 def test_a_bench_is_named() -> None:
@@ -84,6 +84,7 @@ def test_a_run_of_which_nothing_is_stated_claims_nothing_and_says_what_its_ratio
         *(("engine", library) for library in ("pandas", "pandas_ta_classic", "smartmoneyconcepts", "talib")),
         ("null", "pandas"),
         ("null", "smartmoneyconcepts"),
+        *(("backtest", library) for library in ("backtesting", "backtrader", "pandas")),
     ],
 )
 def test_a_bench_without_the_development_tools_ends_in_one_line_before_it_measures(
@@ -101,4 +102,5 @@ def test_no_bench_imports_a_library_of_the_development_tools_that_is_not_asked_f
     sources = "\n".join(path.read_text(encoding="utf-8") for path in (folder / "bench").glob("*.py"))
     imported = set(re.findall(r"^\s*(?:import|from) (\w+)", sources, re.MULTILINE))
     tools = {"ccxt", "hypothesis", "pandas", "pandas_ta_classic", "pytest", "smartmoneyconcepts", "talib", "tests"}
+    tools |= {"backtesting", "backtrader"}
     assert imported & tools == {library for peers in bench._PEERS.values() for library in peers}

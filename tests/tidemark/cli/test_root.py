@@ -14,6 +14,7 @@ COMMANDS = [
     [],
     ["db"],
     *(["db", name] for name in ("up", "down", "upgrade", "url", "psql")),
+    *(["params", name] for name in ("list", "add", "diff", "promote")),
     *([name] for name in ("sim", "backfill", "status", "demo", "bench", "doctor")),
 ]
 
@@ -106,3 +107,14 @@ def test_bars_that_cannot_be_read_end_the_demo_before_it_starts_anything(empty_f
     ended = run("demo", "--once", "--bars", "nowhere.csv", variables={})
     assert (ended.code, "bars file nowhere.csv does not exist" in ended.err) == (1, True)
     assert list(empty_folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [(("--months", "0"), "greater than or equal to 1"), (("--months", "2", "--bars", "mine.csv"), "leave one")],
+)
+def test_a_demo_of_no_month_or_of_months_of_a_file_is_refused(arguments: tuple[str, ...], told: str) -> None:
+    ended = run("demo", *arguments, variables={})
+    assert ended.code == 2
+    assert told in ended.err
+    assert list(Path.cwd().iterdir()) == []
