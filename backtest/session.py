@@ -263,7 +263,10 @@ class Session:
         given = {str(key.tf): frame for key, frame in bars.items() if engine and str(key.tf) in engine.engines}
         if engine is None or not given:
             return {}
-        rows = {instrument.series(tf): made for tf, made in engine.advance(given).items()}
+        try:
+            rows = {instrument.series(tf): made for tf, made in engine.advance(given).items()}
+        except ValueError as error:  # the engine's word for bars that cannot be; its message names series and row
+            raise BacktestRefused(str(error)) from error
         return {key: {table: made.frame(table) for table in TABLES} for key, made in rows.items() if key in self.traded}
 
     def _check_times(self, stretches: Mapping[SeriesKey, Stretch], ends: list[int], last: int) -> None:
