@@ -1,8 +1,8 @@
 """How the dbt project reads as Dagster assets: keys, groups, owners, and which asset a source comes from.
 
 A model's asset key is its name. A source's is the asset that writes its table, said in the source's own YAML
-(`meta.dagster.asset_key`); a table that no asset writes (the catalogue, trading, research, ops) is no node of the
-graph. Several tables may come from one asset.
+(`meta.dagster.asset_key`); a table that no asset writes (the catalogue, trading, ops) is no node of the graph. Several
+tables may come from one asset. What comes from reports belongs to a month of all profiles, not to an instrument.
 """
 
 from collections.abc import Mapping
@@ -11,9 +11,13 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject
 
+from assets.partitions import by_month
+
 GROUPS = {"staging": "marts_staging", "intermediate": "marts_staging", "marts": "marts"}
 OWNER = "team:data"
 _NOBODY = "written_by_no_asset"
+_REPORTS = {"backtest_report"}
+_OF_EVERY_PROFILE = by_month()
 
 
 class Lineage(DagsterDbtTranslator):
@@ -46,6 +50,13 @@ class Lineage(DagsterDbtTranslator):
             return dg.AssetKey([dbt_resource_props["name"]])
         told = dbt_resource_props["meta"].get("dagster", {}).get("asset_key")
         return dg.AssetKey(told or [_NOBODY, dbt_resource_props["source_name"], dbt_resource_props["name"]])
+
+    def get_partition_mapping(
+        self, dbt_resource_props: Mapping[str, Any], dbt_parent_resource_props: Mapping[str, Any]
+    ) -> dg.PartitionMapping | None:
+        """The same instrument and month; of a report, which has no instrument, the month."""
+        del dbt_resource_props
+        return _OF_EVERY_PROFILE if self.get_asset_key(dbt_parent_resource_props).path[0] in _REPORTS else None
 
     def get_description(self, dbt_resource_props: Mapping[str, Any]) -> str:
         """What its YAML says, without the SQL: that is linked, and long."""

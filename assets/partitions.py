@@ -1,11 +1,13 @@
 """How assets are cut: by instrument (dynamic) and month, all timeframes of an instrument inside one partition.
 
 A partition key reads `binance_spot:BTCUSDT|2022-01`. Finer cuts are never used: Dagster's UI becomes sluggish beyond
-about 40,000 partitions, and this grain stays below it for 300 instruments over ten years.
+about 40,000 partitions, and this grain stays below it for 300 instruments over ten years. Reports speak of all
+instruments at once: they are cut by risk profile and month (`2022-01|default`: dimensions go by their names).
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,11 +16,27 @@ from typing import Any
 import dagster as dg
 
 from contracts import InstrumentKey
+from risk import SHIPPED
 
 # The first candle Binance ever published is of 2017-08; the running month is a partition too.
 instruments = dg.DynamicPartitionsDefinition(name="instruments")
 months = dg.MonthlyPartitionsDefinition(start_date="2017-08", fmt="%Y-%m", timezone="UTC", end_offset=1)
 instrument_months = dg.MultiPartitionsDefinition({"instrument": instruments, "month": months})
+profiles = dg.StaticPartitionsDefinition(list(SHIPPED))
+profile_months = dg.MultiPartitionsDefinition({"profile": profiles, "month": months})
+
+
+def by_month(*, back: int = 0) -> dg.PartitionMapping:
+    """What a month depends on: the same month and those before it, whatever else either side is cut by.
+
+    Args:
+        back: How many months before; those that are no partitions are left out.
+    """
+    with warnings.catch_warnings():
+        # Dagster's release is pinned to its minor version in pyproject.toml; tests look at what this gives.
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        window = dg.TimeWindowPartitionMapping(start_offset=-back, allow_nonexistent_upstream_partitions=True)
+        return dg.MultiPartitionMapping({"month": dg.DimensionPartitionMapping("month", window)})
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -61,6 +79,11 @@ class Month:
     def following(self) -> Month:
         """The month after this one."""
         return Month(self.year + self.month // 12, self.month % 12 + 1)
+
+    def before(self, count: int) -> Month:
+        """The month that many months before this one."""
+        years, months_in = divmod(self.year * 12 + self.month - 1 - count, 12)
+        return Month(years, months_in + 1)
 
 
 def months_between(start: datetime, end: datetime) -> list[Month]:
@@ -108,6 +131,28 @@ def tasks_of(keys: Iterable[str], definition: dg.MultiPartitionsDefinition = ins
         dimensions = definition.get_partition_key_from_str(key).keys_by_dimension
         by_instrument.setdefault(dimensions["instrument"], set()).add(Month.parse(dimensions["month"]))
     return [Task(InstrumentKey.parse(name), tuple(sorted(found))) for name, found in sorted(by_instrument.items())]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ReportTask:
+    """The work of one report: a risk profile and the month it is of."""
+
+    profile: str
+    month: Month
+
+    def __str__(self) -> str:
+        return f"{self.profile} {self.month}"
+
+    @property
+    def key(self) -> dg.MultiPartitionKey:
+        """Dagster's key of it."""
+        return dg.MultiPartitionKey({"profile": self.profile, "month": str(self.month)})
+
+    @classmethod
+    def of(cls, key: str) -> ReportTask:
+        """The report behind a partition key."""
+        dimensions = profile_months.get_partition_key_from_str(key).keys_by_dimension
+        return cls(dimensions["profile"], Month.parse(dimensions["month"]))
 
 
 Metadata = Mapping[str, dg.MetadataValue[Any]]

@@ -10,7 +10,16 @@ import logging
 
 import dagster as dg
 
-from assets import analysis, calendar, funding, market, marts, verification
+from assets import (
+    analysis,
+    backtest_report,
+    calendar,
+    funding,
+    market,
+    marts,
+    verification,
+    walk_forward_report,
+)
 from assets.checks.analysis import indicator_checks, signal_checks, zone_checks
 from assets.checks.market import candle_checks, funding_checks
 from orchestration.automation import follow_changes, followers
@@ -29,6 +38,8 @@ ASSETS = [
     funding.funding_rates,
     calendar.calendar_events,
     analysis.analysis,
+    backtest_report.backtest_report,
+    walk_forward_report.walk_forward_report,
     marts.marts,
 ]
 CHECKS = [candle_checks, funding_checks, indicator_checks, zone_checks, signal_checks]

@@ -1,6 +1,8 @@
 """Jobs: what a person, the command line, a schedule or a sensor starts as one run.
 
-All that are cut by instrument and month take a range of months of one instrument in one run.
+All that are cut by instrument and month take a range of months of one instrument in one run; `reports` takes one risk
+profile and month. Of these there is one run at a time (dagster.yaml): a report takes a processor for minutes, and
+candles must not wait for it.
 """
 
 from __future__ import annotations
@@ -11,6 +13,8 @@ from orchestration.automation import COMPUTED
 
 _CANDLES = dg.AssetSelection.assets("candles", "candle_gaps")
 _COMPUTED = dg.AssetSelection.groups(*COMPUTED)
+RESEARCH_TAG = "tidemark/research"
+"""Tag of runs of which there is one at a time."""
 
 backfill = dg.define_asset_job(
     "backfill",
@@ -66,4 +70,11 @@ refresh_rules = dg.define_asset_job(
     description="Snapshot the trading rules of every instrument we keep.",
 )
 
-JOBS = [backfill, load_candles, recompute, tail, verify, verify_all, funding, calendar, refresh_rules]
+reports = dg.define_asset_job(
+    "reports",
+    selection=dg.AssetSelection.groups("research"),
+    tags={RESEARCH_TAG: "report"},
+    description="Backtest and walk-forward of a risk profile over the year up to a month.",
+)
+
+JOBS = [backfill, load_candles, recompute, tail, verify, verify_all, funding, calendar, refresh_rules, reports]

@@ -12,12 +12,14 @@ import dagster as dg
 from assets.bots import PluginBots
 from assets.calendar_sources import Calendars, Source
 from assets.checks.data_docs import DataDocs
+from assets.reports import Reports
 from assets.resources import Exchange, Postgres
 from contracts import VENUES
 from tidemark.settings import Settings
 
 DATABASE_VARIABLE = "TIDEMARK_RUN_DATABASE_URL"
 DATA_DOCS = "data-docs"
+REPORTS = "reports"
 
 
 def resources_of(settings: Settings) -> Mapping[str, dg.ConfigurableResource]:  # type: ignore[type-arg]
@@ -28,6 +30,7 @@ def resources_of(settings: Settings) -> Mapping[str, dg.ConfigurableResource]:  
         "bots": bots_of(settings),
         "calendars": calendars_of(settings),
         "data_docs": DataDocs(folder=str(settings.home / DATA_DOCS)),
+        "reports": Reports(folder=str(settings.home / REPORTS)),
     }
 
 

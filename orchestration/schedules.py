@@ -1,9 +1,9 @@
 """What is brought in at which time (UTC); what follows from it is computed by `orchestration.automation`.
 
-Each tick asks for one run an instrument (`orchestration.requests`). A tick that was missed is made up for by the next:
-every run looks at whole months, the tail from that of the last stored bar on, and loads what they lack. Archives
-publish a day's file on the day after and a month's file in the first week of the next, both before the hours chosen
-here; what is not there yet is found tomorrow.
+Each tick asks for one run an instrument (`orchestration.requests`), the one of the reports for one a risk profile. A
+tick that was missed is made up for by the next: every run looks at whole months, the tail from that of the last stored
+bar on, and loads what they lack. Archives publish a day's file on the day after and a month's file in the first week of
+the next, both before the hours chosen here; what is not there yet is found tomorrow.
 """
 
 from collections.abc import Callable
@@ -11,11 +11,14 @@ from datetime import datetime, timedelta
 
 import dagster as dg
 
-from assets.partitions import Month
+from assets.partitions import Month, ReportTask
+from assets.report_inputs import SHORTEST, traded_series
 from assets.resources import Postgres
+from assets.walk_forward_report import WalkForwardReportConfig, has_a_fold
 from contracts import InstrumentKey
 from orchestration import jobs
 from orchestration.requests import Months, enabled_instruments, first_month, last_month, run_requests
+from risk import SHIPPED
 from venues.binance.hosts import market
 
 # How many months before the running one are still expected to change: the last file of one may come late.
@@ -32,19 +35,18 @@ def running_months(at: datetime) -> Months:
 
 def recent_months(at: datetime) -> Months:
     """The month of `at` and the `RECENT_MONTHS` before it."""
-    return _before(Month.of(at), RECENT_MONTHS), Month.of(at)
+    return Month.of(at).before(RECENT_MONTHS), Month.of(at)
 
 
 def tail_months(at: datetime, last_stored: Month | None) -> Months:
     """The running months, and those since the last stored bar: nothing ran while they ended."""
     first, last = running_months(at)
-    return max(_before(last, TAIL_MONTHS), min(first, last_stored or first)), last
+    return max(last.before(TAIL_MONTHS), min(first, last_stored or first)), last
 
 
-def _before(month: Month, count: int) -> Month:
-    for _ in range(count):
-        month = Month.of(month.start - timedelta(days=1))
-    return month
+def reported_month(at: datetime) -> Month:
+    """The month of a week before `at`: the first report after a month's end is the one of the whole month."""
+    return Month.of(at - timedelta(days=7))
 
 
 def _requests(
@@ -127,6 +129,33 @@ def funding_settlements(
     return _requests(context, database, jobs.funding.name, recent_months, funding=True)
 
 
+@dg.schedule(
+    job=jobs.reports,
+    cron_schedule="0 6 * * 1",
+    execution_timezone="UTC",
+    default_status=RUNNING,
+    description="Makes the backtest and the walk-forward of every risk profile up to now, or of the month that ended.",
+)
+def weekly_reports(context: dg.ScheduleEvaluationContext, database: Postgres) -> list[dg.RunRequest] | dg.SkipReason:
+    """A run of each profile; without the walk-forward while less is stored than one of its folds takes."""
+    at = context.scheduled_execution_time
+    month = reported_month(at)
+    with database.connect() as conn:
+        if not traded_series(conn, month.start, month.end):
+            return dg.SkipReason(f"no enabled series of {SHORTEST} or longer has a candle in {month}")
+        wanted = ["backtest_report"]
+        if has_a_fold(conn, month, WalkForwardReportConfig()):
+            wanted.append("walk_forward_report")
+    return [
+        dg.RunRequest(
+            run_key=f"{jobs.reports.name} {profile} {at.isoformat()}",
+            partition_key=ReportTask(profile, month).key,
+            asset_selection=[dg.AssetKey(name) for name in wanted],
+        )
+        for profile in SHIPPED
+    ]
+
+
 daily_rules = dg.ScheduleDefinition(
     name="daily_rules",
     job_name=jobs.refresh_rules.name,
@@ -145,4 +174,12 @@ daily_calendar = dg.ScheduleDefinition(
     description="Reads every configured calendar of events.",
 )
 
-SCHEDULES = [hourly_tail, daily_truth, monthly_truth, funding_settlements, daily_rules, daily_calendar]
+SCHEDULES = [
+    hourly_tail,
+    daily_truth,
+    monthly_truth,
+    funding_settlements,
+    weekly_reports,
+    daily_rules,
+    daily_calendar,
+]

@@ -12,9 +12,13 @@ from pathlib import Path
 
 import dagster as dg
 
-from assets.partitions import instrument_months
+from assets.partitions import instrument_months, profile_months
 from orchestration.definitions import defs
 
+_CUTS: dict[dg.PartitionsDefinition | None, str] = {
+    instrument_months: "instrument x month",
+    profile_months: "profile x month",
+}
 PICTURE = Path(__file__).with_name("definitions.txt")
 
 
@@ -30,7 +34,7 @@ def _assets(definitions: dg.Definitions) -> Iterator[str]:
     for group in sorted({node.group_name for node in nodes}):
         yield f"GROUP {group}"
         for node in sorted((node for node in nodes if node.group_name == group), key=lambda node: str(node.key)):
-            cut = "instrument x month" if node.partitions_def == instrument_months else "whole"
+            cut = _CUTS.get(node.partitions_def, "whole")
             marks = [cut, *node.owners, *sorted(node.kinds), *sorted(node.pools or ())]
             if node.automation_condition is not None:
                 marks.append(str(node.automation_condition.get_label()))

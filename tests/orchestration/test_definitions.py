@@ -11,10 +11,11 @@ import psycopg
 import pytest
 import yaml
 
-from assets.partitions import instrument_months
+from assets.partitions import instrument_months, profile_months
 from orchestration import DAGSTER_YAML
 from orchestration.automation import COMPUTED
 from orchestration.definitions import defs
+from orchestration.jobs import RESEARCH_TAG
 from orchestration.resources import exchange_of
 from orchestration.schedules import SCHEDULES
 from store.roles import DAGSTER
@@ -23,7 +24,7 @@ from tests.orchestration.picture import PICTURE, drawn
 from tidemark.settings import Settings
 
 ROOT = Path(__file__).parents[2]
-GROUPS = {"market", "analysis", "marts_staging", "marts"}
+GROUPS = {"market", "analysis", "research", "marts_staging", "marts"}
 WITHOUT_MONTHS = {"exchange_rules", "calendar_events"}
 VARIABLES = ("TIDEMARK_RUN_DATABASE_URL", "TIDEMARK_ADMIN_URL", "TIDEMARK_RUN_STORAGE_URL")
 
@@ -60,7 +61,7 @@ def test_every_asset_says_what_it_is_whose_it_is_and_which_columns_it_has(defini
         assert [column.name for column in schema.columns if not column.description] == [], key
 
 
-def test_partitioned_assets_are_cut_by_instrument_and_month_and_backfilled_in_one_run(
+def test_partitioned_assets_are_cut_by_instrument_and_month_and_backfilled_in_one_run_but_for_reports(
     definitions: dg.Definitions,
 ) -> None:
     graph = definitions.resolve_asset_graph()
@@ -68,6 +69,9 @@ def test_partitioned_assets_are_cut_by_instrument_and_month_and_backfilled_in_on
         node = graph.get(key)
         if node.key.to_user_string() in WITHOUT_MONTHS:
             assert node.partitions_def is None, key
+        elif node.group_name == "research":
+            assert node.partitions_def == profile_months, key
+            assert node.backfill_policy is None, key  # each is a run of its own
         else:
             assert node.partitions_def == instrument_months, key
             assert node.backfill_policy == dg.BackfillPolicy.single_run(), key
@@ -100,6 +104,12 @@ def test_a_schedule_or_sensor_starts_jobs_that_exist_and_are_described(definitio
     assert all(job.description for job in jobs.values())
     assert all(schedule.description for schedule in SCHEDULES)
     assert all(sensor.description for sensor in definitions.sensors or ())
+
+
+def test_of_reports_there_is_one_run_at_a_time(definitions: dg.Definitions) -> None:
+    limits = yaml.safe_load(DAGSTER_YAML.read_text())["concurrency"]["runs"]["tag_concurrency_limits"]
+    assert limits == [{"key": RESEARCH_TAG, "limit": 1}]
+    assert RESEARCH_TAG in definitions.resolve_job_def("reports").run_tags
 
 
 def test_steps_run_in_the_process_of_their_run(definitions: dg.Definitions) -> None:
@@ -179,6 +189,10 @@ def test_the_instance_file_describes_an_instance_that_stores_events(configured: 
     # What failed stays failed: only a run whose process was lost is started again.
     assert configured.run_retries_enabled
     assert not configured.run_retries_retry_on_asset_or_op_failure
+    runs = configured.get_concurrency_config().run_queue_config
+    assert runs is not None
+    assert runs.max_concurrent_runs == 2
+    assert runs.tag_concurrency_limits == [{"key": RESEARCH_TAG, "limit": 1}]
     pools = configured.get_concurrency_config().pool_config
     assert pools.default_pool_limit == 2
 

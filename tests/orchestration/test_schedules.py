@@ -1,5 +1,5 @@
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
@@ -9,8 +9,9 @@ import pytest
 from assets.partitions import Month
 from assets.resources import Postgres
 from contracts import InstrumentKey
+from orchestration.definitions import defs
 from orchestration.requests import last_month
-from orchestration.schedules import SCHEDULES, recent_months, running_months, tail_months
+from orchestration.schedules import SCHEDULES, recent_months, reported_month, running_months, tail_months
 from store.candle_reads import missing_ranges
 from store.candles import merge_candles
 from store.errors import DatabaseUnavailable
@@ -22,13 +23,18 @@ from tests.databases import Database
 from tests.orchestration.test_requests import PERP, SPOT, keep
 
 AT = datetime(2024, 6, 15, 10, 2, tzinfo=UTC)
+# Dagster says so of the names that it gives to the dimensions of a partition itself (1.13). Drop it when it does not.
+OWN_TAGS = pytest.mark.filterwarnings("ignore:Non-compliant tag keys like .'dagster/partition:DeprecationWarning")
 BY_NAME: dict[str, Any] = {schedule.name: schedule for schedule in SCHEDULES}
 
 
 def evaluate(url: str, instance: dg.DagsterInstance, name: str, at: datetime = AT) -> Any:  # noqa: ANN401 - Dagster's own
     """One tick of a schedule."""
     with dg.build_schedule_context(
-        instance=instance, scheduled_execution_time=at, resources={"database": Postgres(url=url)}
+        instance=instance,
+        scheduled_execution_time=at,
+        resources={"database": Postgres(url=url)},
+        repository_def=defs().get_repository_def(),
     ) as context:
         return BY_NAME[name].evaluate_tick(context)
 
@@ -162,6 +168,75 @@ def test_the_last_day_of_a_month_is_completed_on_the_first_of_the_next() -> None
 
 def test_recent_months_reach_over_the_turn_of_the_year() -> None:
     assert recent_months(datetime(2024, 1, 31, 9, 30, tzinfo=UTC)) == (Month(2023, 11), Month(2024, 1))
+
+
+@pytest.mark.parametrize(
+    ("monday", "month"),
+    [
+        (datetime(2024, 6, 24, 6, tzinfo=UTC), Month(2024, 6)),
+        (datetime(2024, 6, 10, 6, tzinfo=UTC), Month(2024, 6)),
+        (datetime(2024, 6, 3, 6, tzinfo=UTC), Month(2024, 5)),
+        (datetime(2024, 7, 1, 6, tzinfo=UTC), Month(2024, 6)),
+        (datetime(2024, 10, 7, 6, tzinfo=UTC), Month(2024, 9)),
+        (datetime(2024, 1, 1, 6, tzinfo=UTC), Month(2023, 12)),
+    ],
+)
+def test_a_week_reports_the_running_month_and_the_first_of_a_month_the_one_that_ended(
+    monday: datetime, month: Month
+) -> None:
+    assert monday.weekday() == 0
+    assert reported_month(monday) == month
+
+
+def test_every_month_is_reported_once_it_is_whole() -> None:
+    first = datetime(2023, 1, 2, 6, tzinfo=UTC)
+    mondays = [first + timedelta(weeks=week) for week in range(200)]
+    whole = {reported_month(monday) for monday in mondays if reported_month(monday).end <= monday}
+    assert whole == {reported_month(monday) for monday in mondays if reported_month(monday).end <= mondays[-1]}
+
+
+@OWN_TAGS
+def test_a_monday_asks_for_both_reports_of_every_profile(
+    conn: psycopg.Connection, database: Database, instance: dg.DagsterInstance
+) -> None:
+    keep(conn, KEY)
+    load(conn, venue_of(200 * 24, now=slot(200 * 24)), months("2022-01", "2022-07"))
+    monday = datetime(2022, 7, 18, 6, tzinfo=UTC)
+    data = evaluate(database.dsn(BATCH), instance, "weekly_reports", monday)
+    assert {request.partition_key for request in data.run_requests} == {
+        "2022-07|conservative",
+        "2022-07|default",
+        "2022-07|aggressive",
+    }
+    for request in data.run_requests:
+        assert {key.to_user_string() for key in request.asset_selection} == {"backtest_report", "walk_forward_report"}
+        assert request.tags["dagster/partition/month"] == "2022-07"
+    again = evaluate(database.dsn(BATCH), instance, "weekly_reports", monday)
+    assert [one.run_key for one in again.run_requests] == [one.run_key for one in data.run_requests]
+    later = evaluate(database.dsn(BATCH), instance, "weekly_reports", monday + timedelta(weeks=1))
+    assert "has a candle in 2022-07" not in (later.skip_message or "")
+    assert {one.run_key for one in later.run_requests}.isdisjoint(one.run_key for one in data.run_requests)
+
+
+@OWN_TAGS
+def test_while_less_is_stored_than_a_fold_takes_the_backtest_is_asked_for_alone(
+    conn: psycopg.Connection, database: Database, instance: dg.DagsterInstance
+) -> None:
+    keep(conn, KEY)
+    load(conn, venue_of(744, now=slot(744)), months("2022-01"))
+    data = evaluate(database.dsn(BATCH), instance, "weekly_reports", datetime(2022, 2, 7, 6, tzinfo=UTC))
+    assert [[key.to_user_string() for key in request.asset_selection] for request in data.run_requests] == [
+        ["backtest_report"]
+    ] * 3
+
+
+def test_a_monday_says_why_it_asks_for_no_report(
+    conn: psycopg.Connection, database: Database, instance: dg.DagsterInstance
+) -> None:
+    keep(conn, KEY)
+    load(conn, venue_of(744, now=slot(744)), months("2022-01"))
+    data = evaluate(database.dsn(BATCH), instance, "weekly_reports", datetime(2022, 3, 7, 6, tzinfo=UTC))
+    assert data.skip_message == "no enabled series of 5m or longer has a candle in 2022-02"
 
 
 def test_every_schedule_is_on_in_utc_and_says_what_it_does() -> None:

@@ -119,7 +119,7 @@ COMMENT ON COLUMN research.backtest_trades.exit_reason IS 'STOP, BREAKEVEN, TRAI
 COMMENT ON COLUMN research.backtest_trades.guesses IS 'Bars that could not tell what came first, so that the policy decided';
 COMMENT ON COLUMN research.backtest_trades.ambiguous IS 'Whether there was such a bar';
 COMMENT ON COLUMN research.backtest_trades.mfe_r IS 'Furthest price went for it, in R';
-COMMENT ON COLUMN research.backtest_trades.mae_r IS 'Furthest price went against it, in R';
+COMMENT ON COLUMN research.backtest_trades.mae_r IS 'Furthest price went against it, in R; negative';
 COMMENT ON COLUMN research.backtest_trades.regime IS 'Regime at its signal: SHOCK, TREND or RANGE; null = not known';
 COMMENT ON COLUMN research.backtest_trades.zone_strength IS 'Strength of the zone of its signal; null = no zone';
 
