@@ -183,7 +183,7 @@ def walk_forward(
     markets: dict[str, Market] = {}
     for one in asked:
         if one.params.hash not in markets:
-            markets[one.params.hash] = Market.read(bars, one.params, sub=config.sub)
+            markets[one.params.hash] = Market.read(bars, one.params, sub=config.sub, traded=config.trade)
     whole = next(iter(markets.values()))
     windows = scheme.windows(whole.start, whole.end)
     if not windows:

@@ -36,18 +36,30 @@ class Market:
     tables: Mapping[SeriesKey, Tables]
 
     @classmethod
-    def read(cls, bars: Mapping[SeriesKey, pl.DataFrame], params: EngineParams, *, sub: Mapping[str, str]) -> Market:
-        """Run the engine over all bars.
+    def read(
+        cls,
+        bars: Mapping[SeriesKey, pl.DataFrame],
+        params: EngineParams,
+        *,
+        sub: Mapping[str, str],
+        traded: Collection[str] | None = None,
+    ) -> Market:
+        """Run the engine over the bars of what is traded, and of its sub-timeframes.
 
         Args:
             bars: By series.
             params: For every series.
             sub: See `BacktestConfig`.
+            traded: Timeframes whose signals are traded; None = all.
         """
         tables: dict[SeriesKey, Tables] = {}
         for instrument in sorted({key.instrument for key in bars}):
-            given = {str(key.tf): bars[key] for key in bars if key.instrument == instrument}
-            wiring = {tf: of for tf, of in sub.items() if tf in given}
+            own = {str(key.tf): bars[key] for key in bars if key.instrument == instrument}
+            wiring = {tf: of for tf, of in sub.items() if tf in own and (traded is None or tf in traded)}
+            needed = {*own} if traded is None else {*traded, *wiring.values()}
+            given = {tf: frame for tf, frame in own.items() if tf in needed}
+            if not given:
+                continue
             engine = SymbolEngine(instrument.venue, instrument.symbol, dict.fromkeys(given, params), sub=wiring)
             for tf, rows in engine.advance(given).items():
                 tables[instrument.series(tf)] = {name: rows.frame(name) for name in TABLES}

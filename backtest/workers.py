@@ -46,7 +46,7 @@ class _Place:
     def trial(self, params: Params) -> Trial:
         asked = configured(self.config, params)
         if self.of != asked.params.hash:  # sets that differ in the profile alone share what the engine made
-            market = Market.read(self.bars, asked.params, sub=asked.sub)
+            market = Market.read(self.bars, asked.params, sub=asked.sub, traded=asked.trade)
             self.stretches, self.of = market.stretches(traded=asked.trade), asked.params.hash
         return trial_of(run_prepared(self.stretches, asked), params, data_id=self.data_id)
 

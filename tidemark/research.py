@@ -114,7 +114,7 @@ def backtest(
         processes: How many trade surrogates.
         told: See `examine`.
     """
-    market = Market.read(inputs.bars, config.params, sub=config.sub)
+    market = Market.read(inputs.bars, config.params, sub=config.sub, traded=config.trade)
     result = run_backtest(inputs.bars, config, tables=market.tables)
     found = examine(inputs.bars, result, surrogates=surrogates, processes=processes, tables=market.tables, told=told)
     name = run_id_of(result)

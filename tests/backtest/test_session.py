@@ -74,6 +74,18 @@ def test_a_large_market_is_walked_in_parts_with_the_same_result(whole: BacktestR
     assert run_backtest(MARKET, config(), tables=market_of.tables, at_once=1_700).fingerprint == whole.fingerprint
 
 
+def test_series_that_are_not_traded_only_answer_finer_questions() -> None:
+    asked = config(trade=("15m",))
+    result = run_backtest(MARKET, asked)
+    assert set(result.decisions["tf"]) == {"15m"}
+    read = Market.read(MARKET, asked.params, sub=asked.sub, traded=asked.trade)
+    assert run_backtest(MARKET, asked, tables=read.tables).fingerprint == result.fingerprint
+    plain = config(trade=("15m",), sub={})
+    alone = Market.read(MARKET, plain.params, sub={}, traded=plain.trade)
+    assert {str(key.tf) for key in alone.tables} == {"15m"}  # the engine did not look at minutes
+    assert run_backtest(MARKET, plain, tables=alone.tables).fingerprint == run_backtest(MARKET, plain).fingerprint
+
+
 def test_bar_by_bar_gives_what_one_call_gives(whole: BacktestResult) -> None:
     some = range((BARS - 20) * 15, BARS * 15)  # each call costs what a live bar costs: five hours of them do
     result = fed([START + minute * MINUTE for minute in some])
