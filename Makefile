@@ -6,6 +6,8 @@ UV_LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.1
 	--no-strip-extras --no-emit-index-url --no-emit-find-links --no-annotate --quiet \
 	--custom-compile-command "make lock"
 
+ROOMS := assets backtest bench bots contracts engine orchestration risk store tidemark transforms venues
+
 .DEFAULT_GOAL := help
 .PHONY: help install dev demo test lint bench bench-smoke lock clean
 
@@ -30,7 +32,8 @@ $(VENV)/dev: $(VENV)/runtime requirements-dev.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-dev.lock
 	@touch $@
 
-install: $(VENV)/runtime  ## set up .venv from the hashed lock, compile the kernels and parse the dbt project once
+install: $(VENV)/runtime  ## set up .venv from the hashed lock, compile everything and parse the dbt project once
+	$(BIN)/python -m compileall -q $(ROOMS)
 	$(BIN)/python -m engine
 	$(BIN)/python -m risk
 	$(BIN)/python -m venues.fills
@@ -44,7 +47,7 @@ demo: install  ## backfill, compute and check on a simulated exchange, then leav
 
 # One worker more than a small machine has cores: some tests wait for whole processes.
 test: dev  ## the suite: no network, no services started by hand (`pytest -m slow` runs what it leaves out)
-	$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/dev  ## ruff, mypy --strict and the table of rooms
 	$(BIN)/ruff check .
