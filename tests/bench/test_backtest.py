@@ -28,6 +28,7 @@ def test_a_smoke_run_measures_rates_ratios_and_the_portfolio_with_what_happened(
         ("from raw bars", "bars/s", 1e6),
         ("given the engine's frames against backtesting.py", "×", 10.0),
         ("given the engine's frames against backtrader", "×", 50.0),
+        ("300 parameter sets over a year of 15m on two cores", "s", 9.0),
         ("one portfolio of many symbols, time", "s", pytest.approx(120 * 1_000_000 / 26_280_000)),
         ("one portfolio of many symbols, memory", "GiB", 8.0),
     ]
