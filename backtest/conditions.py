@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from backtest.config import BacktestRefused
-from backtest.records import NEVER, SYMBOL, TERMS
-from contracts import from_us, to_us
+from backtest.records import DAY, NEVER, SYMBOL, TERMS
+from contracts import to_us
 from risk.records import NEWS, RULES, limits_of, rules_of
 from risk.situation import news_of
 from venues.fills import FillTerms
@@ -158,4 +158,4 @@ def _funding(
 
 
 # Far enough for every window of the guard.
-_LONG_AGO = to_us(from_us(0)) + 7 * 86_400_000_000
+_LONG_AGO = 7 * DAY

@@ -60,7 +60,6 @@ from venues.fills.records import (
     ACCEPTED,
     BY_EXPIRY,
     CLOSED,
-    OPEN,
     WAITING,
     bracket_type,
     costs_type,
@@ -302,8 +301,6 @@ def walk(  # noqa: C901 - one instant after the other; what can be apart is, abo
                 # No bar is left that could fill it: the symbol is free for the signals of this instant.
                 finish(bracket, BY_EXPIRY, bracket.expires_us)
                 code = CLOSED
-            if bracket.state == OPEN or bracket.entered != 0:
-                book.open_bars += 1
             symbol.mark = close[at]
             symbol.at, symbol.due = at + 1, FOREVER
             if at + 1 < one.end:

@@ -54,7 +54,6 @@ BOOK = np.dtype(
         ("sampled", "<i8"),  # instant of the last sample
         ("sample_us", "<i8"),  # time between two
         ("last_exit", "<i8"),
-        ("open_bars", "<i8"),  # bars that happened to a position
         ("turnover", "<f8"),  # Σ notional of all fills
         # how much was written in the outputs of this call
         ("decisions", "<i8"),
@@ -101,7 +100,6 @@ SERIES = np.dtype(
         ("symbol", "<i8"),
         ("tf", "<i8"),
         ("finer", "<i8"),  # the series inside its bars; −1 = none
-        ("traded", "<i8"),
         # stretches of the arrays of this call
         ("first", "<i8"),  # bars that finer questions may be asked of
         ("fresh", "<i8"),  # bars that have not happened yet

@@ -13,6 +13,7 @@ Every call brings all series to the same instant: what ends by then is in it, wh
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -97,7 +98,7 @@ class Session:
         row = self._book[0]
         row["closed"] = row["equity"] = row["peak"] = row["day_start"] = float(config.capital)
         row["day"] = self.until // DAY
-        row["sample_us"] = to_us(from_us(0) + config.sample)
+        row["sample_us"] = config.sample // timedelta(microseconds=1)
         row["sampled"] = self.until - self.until % row["sample_us"]
         row["last_exit"] = self.until
 
@@ -234,7 +235,7 @@ class Session:
         series = np.zeros(len(self.keys), SERIES)
         for row, key in zip(series, self.keys, strict=True):
             row["symbol"], row["tf"] = self.instruments.index(key.instrument), key.tf.us
-            row["traded"], row["due"] = key in self.traded, FOREVER
+            row["due"] = FOREVER
             inside = [
                 at
                 for at, other in enumerate(self.keys)

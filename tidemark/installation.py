@@ -118,6 +118,17 @@ class Installation:
         parts = urlsplit(self.settings.admin_url.get_secret_value())
         return urlunsplit(parts._replace(path=f"/{database}"))
 
+    def url_of_running(self, role: str) -> str:
+        """`url`, for a command that does not start the database itself.
+
+        Raises:
+            Rejected: The embedded server does not run.
+        """
+        if self.embedded and not self.server.running():
+            msg = "the database is not running: start it with `tidemark db up`"
+            raise Rejected(msg)
+        return self.url(role)
+
     def url(self, role: str) -> str:
         """URL by which `role` reaches its own database (Dagster's for `tidemark_dagster`, ours for the others)."""
         given = {BATCH: self.settings.batch_url, DAGSTER: self.settings.dagster_url}.get(role)

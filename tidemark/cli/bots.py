@@ -137,11 +137,7 @@ def forget(name: Annotated[str, typer.Argument(help="The bot.")]) -> None:
 
 
 def _url() -> str:
-    installation = Installation(load_settings())
-    if installation.embedded and not installation.server.running():
-        msg = "the database is not running: start it with `tidemark db up`"
-        raise Rejected(msg)
-    return installation.url(BATCH)
+    return Installation(load_settings()).url_of_running(BATCH)
 
 
 def _key(text: str) -> SeriesKey:

@@ -155,11 +155,7 @@ def _window(start: str | None, end: str | None) -> tuple[datetime, datetime]:
 
 
 def _url() -> str:
-    installation = Installation(load_settings())
-    if installation.embedded and not installation.server.running():
-        msg = "the database is not running: start it with `tidemark db up`"
-        raise Rejected(msg)
-    return installation.url(BATCH)
+    return Installation(load_settings()).url_of_running(BATCH)
 
 
 def _csv(frame: pl.DataFrame) -> str:

@@ -248,11 +248,7 @@ def _user(author: str | None) -> str:
 
 
 def _url() -> str:
-    installation = Installation(load_settings())
-    if installation.embedded and not installation.server.running():
-        msg = "the database is not running: start it with `tidemark db up`"
-        raise Rejected(msg)
-    return installation.url(BATCH)
+    return Installation(load_settings()).url_of_running(BATCH)
 
 
 def _listed(kept: Sequence[ParamSet]) -> Table:

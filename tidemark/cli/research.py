@@ -296,11 +296,7 @@ def _value(text: str) -> Any:  # noqa: ANN401 - a number, a flag or a word
 
 
 def _url() -> str:
-    installation = Installation(load_settings())
-    if installation.embedded and not installation.server.running():
-        msg = "the database is not running: start it with `tidemark db up`"
-        raise Rejected(msg)
-    return installation.url(BATCH)
+    return Installation(load_settings()).url_of_running(BATCH)
 
 
 def _tell(done: Done) -> None:
