@@ -1,8 +1,8 @@
 """Events v1: what the platform publishes, as models whose JSON Schemas are files under `contracts/schemas/`.
 
 Field names are those of the tables. Times are ISO 8601 with `Z`; prices, levels and quantities that come from candles
-are decimal strings, statistics and hints are JSON numbers, and a value that is not defined (yet) is null. A change
-that a reader of v1 could notice makes a v2 beside it; `python -m contracts.events` rewrites the files after a
+or are meant for orders are decimal strings, statistics and hints are JSON numbers, and what is not defined is null. A
+change that a reader of v1 could notice makes a v2 beside it; `python -m contracts.events` rewrites the files after a
 compatible one.
 """
 
@@ -11,8 +11,9 @@ from __future__ import annotations
 import json
 from datetime import datetime
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -55,21 +56,31 @@ Exact = Annotated[
 Price = Annotated[Exact, Field(gt=0)]
 Real = Annotated[float, Field(allow_inf_nan=False)]
 Statistic = Real | None
+Name = Annotated[str, Field(pattern="^[0-9a-f]{24}$")]
 
 BreakKind = Literal["CHOCH_UP", "CHOCH_DN", "BOS_UP", "BOS_DN"]
 
 
-class Event(BaseModel):
-    """What every event carries: its own name and the series it speaks of."""
+class _Part(BaseModel):
+    """What is published: it does not change, and holds nothing that has no name."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+
+class Event(_Part):
+    """What every event carries: its own name and the instrument it speaks of."""
+
     venue: str
     symbol: str
+
+
+class SeriesEvent(Event):
+    """What every event of a series carries."""
+
     tf: Timeframe
 
 
-class CandleV1(Event):
+class CandleV1(SeriesEvent):
     """One closed candle, as the exchange gave it."""
 
     event: Literal["candles.v1"] = "candles.v1"
@@ -86,7 +97,7 @@ class CandleV1(Event):
     source: Literal["archive", "rest", "ws"]
 
 
-class FeaturesV1(Event):
+class FeaturesV1(SeriesEvent):
     """The indicators of one bar (engine-spec sections 1 and 4), known at `ts`."""
 
     event: Literal["features.v1"] = "features.v1"
@@ -112,7 +123,7 @@ class FeaturesV1(Event):
     range_pos: Statistic = None
 
 
-class RegimeV1(Event):
+class RegimeV1(SeriesEvent):
     """The regime of one bar (engine-spec section 2), known at `ts`."""
 
     event: Literal["regime.v1"] = "regime.v1"
@@ -121,7 +132,7 @@ class RegimeV1(Event):
     vol_state: Literal["SHOCK", "CHOP", "OK"]
 
 
-class SwingV1(Event):
+class SwingV1(SeriesEvent):
     """One swing (engine-spec section 3), confirmed at `ts`, drawn at `pivot_ts`.
 
     `label` is null for the first of its kind; `left_n` and `right_n` are null in zigzag mode.
@@ -137,7 +148,7 @@ class SwingV1(Event):
     right_n: int | None = Field(default=None, ge=1)
 
 
-class SmcEventV1(Event):
+class SmcEventV1(SeriesEvent):
     """One structure break (engine-spec section 4); `ref_ts` is the pivot bar of the swing at `level`."""
 
     event: Literal["smc_events.v1"] = "smc_events.v1"
@@ -147,7 +158,7 @@ class SmcEventV1(Event):
     level: Price
 
 
-class LiquidityEventV1(Event):
+class LiquidityEventV1(SeriesEvent):
     """Equal swings, or a swing that was swept (engine-spec section 4b)."""
 
     event: Literal["liquidity_events.v1"] = "liquidity_events.v1"
@@ -157,7 +168,7 @@ class LiquidityEventV1(Event):
     level: Price
 
 
-class ZoneV1(Event):
+class ZoneV1(SeriesEvent):
     """A zone or inversion (engine-spec section 5) as its last change left it: the latest event of a key stands.
 
     The key is series, kind and `created_ts`, of an inversion series, kind and `parent_created_ts`. An inversion
@@ -200,7 +211,7 @@ class ZoneV1(Event):
         return self
 
 
-class SignalRawV1(Event):
+class SignalRawV1(SeriesEvent):
     """One signal of an agent (engine-spec section 6), before any guard has seen it.
 
     Prices are hints in quote units. `tpR` are the targets as multiples of |entry_hint − sl_hint|.
@@ -209,7 +220,7 @@ class SignalRawV1(Event):
     model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True)
 
     event: Literal["signals_raw.v1"] = "signals_raw.v1"
-    signal_id: str = Field(pattern="^[0-9a-f]{24}$")
+    signal_id: Name
     agent: str = Field(min_length=1)
     ts: Instant
     side_hint: Literal["LONG", "SHORT"]
@@ -225,6 +236,94 @@ class SignalRawV1(Event):
     structure_ok: bool
 
 
+class RungV1(_Part):
+    """One target of a bracket: price in quote units, quantity in base units."""
+
+    price: Price
+    qty: Price
+
+
+class RiskV1(_Part):
+    """What a bracket puts at risk: money in quote units, the whole ladder in R; zeros for a HOLD."""
+
+    position_value: Exact
+    risk_amount: Exact
+    risk_reward: Real
+
+
+class GateV1(_Part):
+    """What one gate said (engine-spec section 7)."""
+
+    gate: str = Field(min_length=1)
+    passed: bool
+    value: Statistic
+    limit: Statistic
+
+
+class DecisionV1(Event):
+    """One evaluation of one signal at the bar `ts` (engine-spec section 7), with the bracket that is to be sent.
+
+    After `valid_until` nobody sends it any more; an entry that is not filled by `entry_expires_at` is cancelled. A HOLD
+    names the gate that failed first as its `reason`, has size 0 and no targets, and the prices that were looked at.
+    `margin_mode` is null on spot. `context` is all that the evaluation was given.
+    """
+
+    event: Literal["decision.v1"] = "decision.v1"
+    decision_id: Name
+    bracket_id: Name
+    ts: Instant
+    evaluated_at: Instant
+    valid_until: Instant
+    book: Literal["live", "paper", "shadow"]
+    account: str = Field(min_length=1)
+    profile: str = Field(min_length=1)
+    param_set: str = Field(min_length=1)
+    signal_id: Name
+    side: Literal["BUY", "SELL", "HOLD"]
+    size: Exact
+    entry_type: Literal["LIMIT"]
+    entry: Price | None
+    entry_expires_at: Instant
+    sl: Price | None
+    tp_ladder: tuple[RungV1, ...]
+    leverage: int = Field(ge=1)
+    margin_mode: Literal["ISOLATED"] | None
+    risk: RiskV1
+    gates: tuple[GateV1, ...]
+    reason: str | None
+    rule_id: str = Field(min_length=1)
+    confidence: Real
+    context: dict[str, Any]
+    dataset_id: str | None = None
+    trace_id: str | None = None
+
+    @model_validator(mode="after")
+    def _contradicts_nothing(self) -> Self:
+        acted = self.side != "HOLD"
+        failed = next((said.gate for said in self.gates if not said.passed), None)
+        agreed = {
+            "the reason is the first gate that failed": self.reason == failed,
+            "what passed every gate is acted on, and nothing else": acted == (failed is None),
+            "the targets share the whole size": self.size == sum((rung.qty for rung in self.tp_ladder), Decimal(0)),
+            "a HOLD has no size, anything else has one": acted == (self.size > 0),
+            "it is valid no longer than its entry may wait": self.ts <= self.valid_until <= self.entry_expires_at,
+        }
+        if acted:
+            agreed["stop, entry and targets stand in this order"] = self._in_order()
+        broken = [rule for rule, kept in agreed.items() if not kept]
+        if broken:
+            msg = f"decision {self.decision_id} of {self.symbol} contradicts itself: {'; '.join(broken)}"
+            raise ValueError(msg)
+        return self
+
+    def _in_order(self) -> bool:
+        """Whether stop, entry and targets ascend for a BUY, descend for a SELL."""
+        prices = [self.sl, self.entry, *(rung.price for rung in self.tp_ladder)]
+        known = [price for price in prices if price is not None]
+        way = 1 if self.side == "BUY" else -1
+        return len(known) == len(prices) and all(way * (b - a) > 0 for a, b in pairwise(known))
+
+
 EVENTS: dict[str, type[Event]] = {
     "candles.v1": CandleV1,
     "features.v1": FeaturesV1,
@@ -234,6 +333,7 @@ EVENTS: dict[str, type[Event]] = {
     "zones.v1": ZoneV1,
     "regime.v1": RegimeV1,
     "signals_raw.v1": SignalRawV1,
+    "decision.v1": DecisionV1,
 }
 
 

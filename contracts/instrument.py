@@ -56,6 +56,28 @@ class InstrumentRules(BaseModel):
     max_leverage: Decimal
     fees_source: Literal["exchange", "conservative"]
 
+    @property
+    def is_futures(self) -> bool:
+        """Whether contracts are traded, which can be sold short and borrowed for; the venue alone decides it."""
+        return self.venue == "binance_usdm"
+
+    @property
+    def most_leverage(self) -> int:
+        """The greatest leverage that can be set at the venue, which takes whole numbers; 1 on spot."""
+        return max(1, int(self.max_leverage)) if self.is_futures else 1
+
+    @property
+    def lot_size(self) -> Decimal:
+        """What a quantity that a market order is to close must be a multiple of, whatever opened it; base units.
+
+        A venue may hold market orders to a step of their own beside the common one: the least multiple of both.
+        """
+        if self.market_step_size is None:
+            return self.step_size
+        scale = min(_exponent(self.step_size), _exponent(self.market_step_size), 0)
+        both = math.lcm(*(int(step.scaleb(-scale)) for step in (self.step_size, self.market_step_size)))
+        return Decimal(both).scaleb(scale)
+
     def price_below(self, price: Decimal) -> Decimal:
         """The nearest price on the tick's grid that is not above `price`."""
         return _rounded(price, self.tick_size, ROUND_FLOOR)
@@ -71,7 +93,7 @@ class InstrumentRules(BaseModel):
             quantity: Base units.
             market: Whether for a market order, which a venue may hold to a step of its own beside the common one.
         """
-        return _rounded(quantity, self._step(market=market), ROUND_FLOOR)
+        return _rounded(quantity, self.lot_size if market else self.step_size, ROUND_FLOOR)
 
     def refusal(self, quantity: Decimal, price: Decimal, *, market: bool = False) -> str | None:
         """Why the venue would refuse an order; None = it would not.
@@ -90,14 +112,6 @@ class InstrumentRules(BaseModel):
             or self._quantity_refusal(quantity, market=market)
             or _outside("NOTIONAL", quantity * price, least=self.min_notional, most=self.max_notional)
         )
-
-    def _step(self, *, market: bool) -> Decimal:
-        """The step of an order; for a market order the least multiple of both steps where there are two."""
-        if not market or self.market_step_size is None:
-            return self.step_size
-        scale = min(_exponent(self.step_size), _exponent(self.market_step_size), 0)
-        both = math.lcm(*(int(step.scaleb(-scale)) for step in (self.step_size, self.market_step_size)))
-        return Decimal(both).scaleb(scale)
 
     def _price_refusal(self, price: Decimal) -> str | None:
         outside = _outside("PRICE_FILTER", price, least=self.min_price, most=self.max_price)

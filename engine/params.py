@@ -41,12 +41,12 @@ class EngineParams(BaseModel):
         confluence_bars: How many bars a gap and a break may lie apart to be confluent.
         expiry_bars: Age in bars at which a zone expires.
         max_zones: How many zones may be active; a further one evicts the oldest.
-        max_inversions: The same of inversions.
+        max_inversions: How many inversions may be active; a further one evicts the oldest.
         retest_window: How many bars after its break a setup lives (section 6).
         retest_tol: How near a zone counts as entered, in atr14.
         rsi_long: Bounds, both included, of the previous rsi14 of a rebound of a LONG.
-        rsi_short: The same of a SHORT.
-        tp_r: Targets of a signal in units of its risk, ascending.
+        rsi_short: Bounds, both included, of the previous rsi14 of a rebound of a SHORT.
+        tp_r: Targets that a signal suggests, in units of its risk, ascending; the profile's `targets` are traded.
         ttl_bars: How many bars a signal may be acted on.
 
     Raises:

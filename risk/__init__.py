@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from risk.decision import Decision, GateResult, Risk, Target, Undecidable, decide, replay
     from risk.gates import GATES
     from risk.profiles import SHIPPED, ProfileRefused, RiskProfile, parse_profile, shipped_profile
+    from risk.publishing import event_of
     from risk.signals import Signal
     from risk.texts import rendered
 
@@ -38,6 +39,7 @@ __all__ = [
     "Target",
     "Undecidable",
     "decide",
+    "event_of",
     "parse_profile",
     "rendered",
     "replay",
@@ -50,6 +52,7 @@ _HOMES = {
     "risk.decision": ("Decision", "GateResult", "Risk", "Target", "Undecidable", "decide", "replay"),
     "risk.gates": ("GATES",),
     "risk.profiles": ("SHIPPED", "ProfileRefused", "RiskProfile", "parse_profile", "shipped_profile"),
+    "risk.publishing": ("event_of",),
     "risk.signals": ("Signal",),
     "risk.texts": ("rendered",),
 }

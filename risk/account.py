@@ -97,7 +97,8 @@ class ClosedTrade(Value):
         venue: As `symbol`, of the instrument.
         exit_ts: When.
         r: Result in units of the risk taken, after all costs.
-        stopped: Whether a stop ended it.
+        stopped: Whether a stop ended it (the first one, moved to break-even, trailing, or a liquidation). Cooldown and
+            stop-loss guard count it where `r` is below 0, and only there.
     """
 
     venue: str

@@ -152,11 +152,6 @@ class RiskContext(Value):
                 raise ValueError(msg)
         return self
 
-    @property
-    def is_futures(self) -> bool:
-        """Whether the instrument is a contract, not a coin."""
-        return self.rules.contract_type != "SPOT"
-
     def seen_at(self, at: datetime) -> tuple[CalendarWindow, ...]:
         """The calendar's events that concern the instrument and were known at `at`, by start."""
         seen = [event for event in self.calendar if event.known_from <= at and event.concerns(self.rules)]

@@ -92,10 +92,12 @@ class Decision:
         evaluated_at: The clock it was given.
         side: BUY or SELL where every gate passed, else HOLD.
         size: Base units; 0 for a HOLD.
+        entry_type: How it enters.
         entry: Limit price; for a HOLD the one that was looked at, None where there was none.
         sl: Stop price, likewise.
         tp_ladder: Rungs, nearest first; empty for a HOLD.
         leverage: To be set at the venue.
+        margin_mode: Likewise; None on spot.
         entry_expires_at: When the signal has lived: an entry not filled by then is cancelled.
         risk: What it puts at risk.
         gates: Every gate, in order.
@@ -118,10 +120,12 @@ class Decision:
     symbol: str
     side: Literal["BUY", "SELL", "HOLD"]
     size: Decimal
+    entry_type: Literal["LIMIT"]
     entry: Decimal | None
     sl: Decimal | None
     tp_ladder: tuple[Target, ...]
     leverage: int
+    margin_mode: Literal["ISOLATED"] | None
     entry_expires_at: datetime
     risk: Risk
     gates: tuple[GateResult, ...]
@@ -140,7 +144,7 @@ def decide(signal: Signal, context: RiskContext, profile: RiskProfile) -> Decisi
     """
     _check(signal, context)
     warm_up()
-    limits, rules = limits_of(profile), rules_of(context.rules, is_futures=context.is_futures)
+    limits, rules = limits_of(profile), rules_of(context.rules)
     situation, verdict = situation_of(signal, context, profile), np.zeros(1, VERDICT)
     evaluate(situation[0], limits[0], rules[0], verdict[0])
     return _decision(signal, context, profile, verdict[0])
@@ -198,7 +202,7 @@ def _decision(signal: Signal, context: RiskContext, profile: RiskProfile, verdic
     rules = context.rules
     first = int(verdict["first"])
     acted = first < 0
-    tick, step = rules.tick_size, rules.step_size
+    tick, step = rules.tick_size, rules.lot_size
     entry, stop = (int(verdict[name]) * tick or None for name in ("entry", "stop"))
     count = int(verdict["targets"])
     rungs = zip(verdict["target"][:count], verdict["rung"][:count], strict=True)
@@ -223,10 +227,12 @@ def _decision(signal: Signal, context: RiskContext, profile: RiskProfile, verdic
         symbol=signal.symbol,
         side=order if acted else "HOLD",  # type: ignore[arg-type] # one of the two above
         size=size,
+        entry_type="LIMIT",
         entry=entry,
         sl=stop,
         tp_ladder=ladder,
-        leverage=min(profile.leverage, int(rules.max_leverage)) if context.is_futures else 1,
+        leverage=min(profile.leverage, rules.most_leverage),
+        margin_mode="ISOLATED" if rules.is_futures else None,
         entry_expires_at=signal.ts + signal.ttl_bars * signal.tf.duration,
         risk=risk,
         gates=_gates(verdict),

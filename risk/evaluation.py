@@ -60,7 +60,7 @@ def evaluate(situation: Record, limits: Record, rules: Record, verdict: Record) 
 
     loss = loss_of_step(verdict, limits, rules, situation.side)
     notional = verdict.entry * rules.tick * rules.step
-    least = least_steps(verdict, limits, rules)
+    least = least_steps(verdict, rules)
     wanted = affordable(situation, limits, rules, verdict, loss) if least > 0 else 0
     judge_size(rules, verdict, wanted, least)
     steps = judge_exposures(situation, limits, rules, verdict, notional, loss, max(least, 1), wanted)
@@ -69,4 +69,4 @@ def evaluate(situation: Record, limits: Record, rules: Record, verdict: Record) 
     verdict.first = _first_failing(verdict.passed)
     verdict.steps = steps
     verdict.loss = steps * loss
-    split(limits, verdict, steps)
+    split(verdict, steps)

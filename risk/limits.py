@@ -73,7 +73,7 @@ def judge_exposures(
     Args:
         situation: The exposures there are.
         limits: The profile.
-        rules: The venue's own bound on leverage.
+        rules: The venue's own bound on leverage, which is 1 on spot.
         verdict: Written.
         price: Notional of one step at the entry, quote units.
         loss: What one step loses at the stop, costs included.
@@ -84,7 +84,7 @@ def judge_exposures(
         Steps that fit into every limit that has room for `least`.
     """
     capital = situation.equity * limits.capital_share
-    leverage = min(limits.leverage, rules.leverage) if rules.futures != 0 else 1.0
+    leverage = min(limits.leverage, rules.leverage)
     same = situation.long_notional if situation.side > 0 else situation.short_notional
     total = situation.long_notional + situation.short_notional
 

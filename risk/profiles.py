@@ -21,6 +21,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from contracts import Rejected, Timeframe
+from contracts.complaints import complaints_of
 
 SHIPPED = ("conservative", "default", "aggressive")
 
@@ -51,22 +52,22 @@ class RiskProfile(BaseModel):
         after_first: What becomes of the stop at the first target.
         trail_atr: Distance of a trailing stop in atr14; used by `trail` alone.
         max_bars: Time stop in bars after the entry; None = none.
-        fresh_share: How old an evaluated bar may be, as a share of its timeframe …
-        fresh_seconds: … and in seconds: the lesser of the two.
+        fresh_share: How old an evaluated bar may be, a share of its timeframe; the lesser of this and `fresh_seconds`.
+        fresh_seconds: The same in seconds.
         news_high: Minutes around a HIGH event of the calendar, the first before it (negative), the second after it.
-        news_med: The same of a MED event.
-        funding: The same around the instants of funding.
+        news_med: Minutes around a MED event.
+        funding: Minutes around the instants of funding.
         funding_rate: The last settled rate against the side must be below this fraction.
         triggers: How many of `ema200`, `macd`, `rsi` a signal needs.
         cooldown_bars: Whole bars of the signal's timeframe to wait after a stop of the symbol; 0 = none.
-        stop_guard_stops: So many stops of the whole profile …
-        stop_guard_hours: … within so many hours …
-        stop_guard_lock_hours: … lock it for so many; 0 = never.
-        low_profit_r: A symbol that has made no more than this many R (negative) …
-        low_profit_hours: … within so many hours …
-        low_profit_lock_hours: … is locked for so many; 0 = never.
+        stop_guard_stops: So many stops of the whole profile within `stop_guard_hours` lock it.
+        stop_guard_hours: How long a stop counts for `stop_guard_stops`.
+        stop_guard_lock_hours: How long such stops lock the profile; 0 = never.
+        low_profit_r: A symbol that has made no more than this many R (negative) within `low_profit_hours` is locked.
+        low_profit_hours: How long an exit counts for `low_profit_r`.
+        low_profit_lock_hours: How long a low profit locks its symbol; 0 = never.
         daily_drawdown: Loss since the UTC day's start, unrealised included, at which there are no entries.
-        total_drawdown: The same since the peak.
+        total_drawdown: Loss since the peak, unrealised included, at which there are no entries.
         max_positions: How many positions and unfilled brackets there may be.
         stop_atr: Least and greatest |entry − stop| in atr14.
         symbol_exposure: Most notional of one symbol.
@@ -214,8 +215,7 @@ def parse_profile(text: str, origin: str) -> RiskProfile:
     try:
         return RiskProfile.model_validate({name: _tuples(value) for name, value in fields.items()})
     except ValidationError as error:
-        reasons = "; ".join(_reason(dict(one)) for one in error.errors())
-        msg = f"the risk profile {origin} was refused: {reasons}"
+        msg = f"the risk profile {origin} was refused: {complaints_of(error, RiskProfile)}"
         raise ProfileRefused(msg) from error
 
 
@@ -231,13 +231,6 @@ def shipped_profile(name: str) -> RiskProfile:
         raise ProfileRefused(msg)
     file = resources.files("risk") / "shipped" / f"{name}.yaml"
     return parse_profile(file.read_text(encoding="utf-8"), f"{name}.yaml")
-
-
-def _reason(error: dict[str, Any]) -> str:
-    """One complaint of the model: the field, what is wrong, and the value unless the complaint holds it already."""
-    field = ".".join(map(str, error["loc"])) or "limits"
-    text = str(error["msg"]).removeprefix("Value error, ")
-    return f"{field}: {text}" if error["type"] == "value_error" else f"{field}: {text}, received {error['input']!r}"
 
 
 def _tuples(value: Any) -> Any:  # noqa: ANN401 - whatever YAML holds

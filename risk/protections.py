@@ -1,14 +1,18 @@
 """Pauses after losses: cooldown and low-profit lock of a symbol, stop-loss guard of the whole profile.
 
-Each is told by one instant, when it last began: the last stop, the stop that made too many, the exit that made too
-great a loss. From there the gates count. The instants come in two ways: from scratch, over all exits that still
-matter (one live bar), and exit by exit into a small record (a backtest's loop).
+Each is told by one instant, when it last began: the last stop, the stop that made too many, the exit after which the
+symbol had lost too much. From there the gates count. The instants come in two ways: from scratch, over all exits that
+still matter (one live bar), and exit by exit into a small record (a backtest's loop).
+
+A stop counts where the trade lost money after all costs, whatever kind of stop it was; one that was moved into the
+profit and hit there (break-even, trailing) does its work and locks nothing. The low-profit lock looks at the sum alone:
+an exit that won begins it anew where the symbol is still that far down. Both as freqtrade has them by default.
 
 Invariant: both ways give the same instants, bit for bit, wherever the exits given from scratch reach back as far as
 `RiskProfile.look_back`. Windows are half-open: an exit exactly `within` ago has left its window. A lock looks at the
 last `ROOM` exits of a symbol and no more. Exits come in the order of their instants.
 
-    since = stops_tripped(us, stopped, limits[0])      # from scratch
+    since = stops_tripped(us, r, stopped, limits[0])   # from scratch
     add_exit(losses, stops, limits, us, r, stopped)    # in the loop
 """
 
@@ -31,37 +35,45 @@ _int = types.int64
 _codes = types.Array(types.uint8, 1, "C", readonly=True)
 
 
-@kernel(_int(instants, _codes), also=(records,))
-def last_stop(us: NDArray[np.int64], stopped: NDArray[np.uint8]) -> int:
-    """When the last of these exits that was a stop happened; `NEVER` if none was.
+@formula
+def _counts(r: float, stopped: int) -> bool:
+    """Whether an exit is a stop in the sense of cooldown and stop-loss guard: one that cost money."""
+    return stopped != 0 and r < 0.0
+
+
+@kernel(_int(instants, reals, _codes), also=(records,))
+def last_stop(us: NDArray[np.int64], r: NDArray[np.float64], stopped: NDArray[np.uint8]) -> int:
+    """When the last of these exits that was a stop at a loss happened; `NEVER` if none was.
 
     Args:
         us: Instants of the exits, ascending.
-        stopped: 1 where the exit was a stop.
+        r: Result of each in R, after all costs.
+        stopped: 1 where a stop ended the trade.
     """
     for k in range(us.size - 1, -1, -1):
-        if stopped[k] != 0:
+        if _counts(r[k], stopped[k]):
             return int(us[k])
     return NEVER
 
 
-@kernel(_int(instants, _codes, limits_type), also=(records,))
-def stops_tripped(us: NDArray[np.int64], stopped: NDArray[np.uint8], limits: Record) -> int:
-    """When the stop-loss guard last tripped: the last stop that was the `stops`-th or later within its window.
+@kernel(_int(instants, reals, _codes, limits_type), also=(records,))
+def stops_tripped(us: NDArray[np.int64], r: NDArray[np.float64], stopped: NDArray[np.uint8], limits: Record) -> int:
+    """When the stop-loss guard last tripped: the last stop at a loss that was the `stops`-th or later in its window.
 
     Args:
         us: Instants of the profile's exits, ascending.
-        stopped: 1 where the exit was a stop.
+        r: Result of each in R, after all costs.
+        stopped: 1 where a stop ended the trade.
         limits: The profile.
     """
     for last in range(us.size - 1, -1, -1):
-        if stopped[last] == 0:
+        if not _counts(r[last], stopped[last]):
             continue
         count = 0
         for k in range(last, -1, -1):
             if us[last] - us[k] >= limits.stops_within:
                 break
-            count += stopped[k] != 0
+            count += _counts(r[k], stopped[k])
         if count >= limits.stops:
             return int(us[last])
     return NEVER
@@ -136,10 +148,10 @@ def add_exit(losses: Record, stops: Record, limits: Record, us: int, r: float, s
         limits: The profile.
         us: When; not before any that was taken earlier.
         r: Result in R, after all costs.
-        stopped: Whether the exit was a stop.
+        stopped: Whether a stop ended the trade.
     """
     add_result(losses, limits, us, r)
-    if stopped:
+    if _counts(r, stopped):
         losses.last_stop = us
         add_stop(stops, limits, us)
 

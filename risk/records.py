@@ -122,7 +122,7 @@ RULES = np.dtype(
         ("trading", "<i8"),  # whether the status is TRADING
         ("futures", "<i8"),
         ("tick", "<f8"),
-        ("step", "<f8"),
+        ("step", "<f8"),  # what both a limit and a market order may be multiples of
         ("least_ticks", "<i8"),
         ("most_ticks", "<i8"),
         ("least_steps", "<i8"),  # for the entry and for a stop, which is a market order
@@ -130,7 +130,7 @@ RULES = np.dtype(
         ("least_notional", "<f8"),
         ("most_notional", "<f8"),
         ("fee", "<f8"),  # the greater of maker and taker, as a fraction
-        ("leverage", "<f8"),
+        ("leverage", "<f8"),  # the most that can be set; 1 on spot
     ]
 )
 
@@ -144,8 +144,9 @@ VERDICT = np.dtype(
         ("entry", "<i8"),
         ("stop", "<i8"),
         ("steps", "<i8"),
-        ("targets", "<i8"),
+        ("targets", "<i8"),  # those of the profile that come to the same tick are one
         ("target", "<i8", (MAX_TARGETS,)),
+        ("share", "<f8", (MAX_TARGETS,)),  # of the quantity
         ("rung", "<i8", (MAX_TARGETS,)),  # steps of each target
         ("loss", "<f8"),  # of the whole bracket at its stop, fees and slippage included; quote units
     ]
@@ -207,15 +208,15 @@ def limits_of(profile: RiskProfile) -> NDArray[np.void]:
     return limits
 
 
-def rules_of(rules: InstrumentRules, *, is_futures: bool) -> NDArray[np.void]:
+def rules_of(rules: InstrumentRules) -> NDArray[np.void]:
     """The rules of an instrument as one RULES record, shape (1,).
 
-    A quantity must do for the limit order that opens and for the market order that a stop becomes.
+    A quantity must do for the limit order that opens and for the market order that a stop becomes: a step is its lot.
     """
     record = np.zeros(1, RULES)
     row = record[0]
-    tick, step = rules.tick_size, rules.step_size
-    row["trading"], row["futures"] = rules.status == "TRADING", is_futures
+    tick, step = rules.tick_size, rules.lot_size
+    row["trading"], row["futures"] = rules.status == "TRADING", rules.is_futures
     row["tick"], row["step"] = float(tick), float(step)
     row["least_ticks"] = 1 if rules.min_price is None else max(1, _whole_above(rules.min_price / tick))
     row["most_ticks"] = _MOST_COUNT if rules.max_price is None else int(rules.max_price // tick)
@@ -226,7 +227,7 @@ def rules_of(rules: InstrumentRules, *, is_futures: bool) -> NDArray[np.void]:
     row["least_notional"] = 0.0 if rules.min_notional is None else float(rules.min_notional)
     row["most_notional"] = np.inf if rules.max_notional is None else float(rules.max_notional)
     row["fee"] = float(max(rules.maker_fee, rules.taker_fee))
-    row["leverage"] = float(rules.max_leverage)
+    row["leverage"] = rules.most_leverage
     return record
 
 

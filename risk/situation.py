@@ -82,10 +82,11 @@ def _write_exits(row: np.void, signal: Signal, context: RiskContext, limits: np.
     trades = sorted(context.trades, key=lambda trade: trade.exit_ts)
     own = [trade for trade in trades if (trade.venue, trade.symbol) == (signal.venue, signal.symbol)]
     us, own_us = (np.array([to_us(trade.exit_ts) for trade in some], np.int64) for some in (trades, own))
+    r, own_r = (np.array([trade.r for trade in some], np.float64) for some in (trades, own))
     stopped, own_stopped = (np.array([trade.stopped for trade in some], np.uint8) for some in (trades, own))
-    row["last_stop"] = last_stop(own_us, own_stopped)
-    row["stops_tripped"] = stops_tripped(us, stopped, limits)
-    row["losses_tripped"] = losses_tripped(own_us, np.array([trade.r for trade in own], np.float64), limits)
+    row["last_stop"] = last_stop(own_us, own_r, own_stopped)
+    row["stops_tripped"] = stops_tripped(us, r, stopped, limits)
+    row["losses_tripped"] = losses_tripped(own_us, own_r, limits)
 
 
 def _write_exposures(row: np.void, signal: Signal, context: RiskContext, profile: RiskProfile) -> None:

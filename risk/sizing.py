@@ -6,7 +6,8 @@ therefore `budget ÷ ((entry′ − stop′) + fee · (entry′ + stop′))` for
 whole tick against us, and the fee the greater of maker and taker; a short mirrors it.
 
 Rounding is toward less risk: the entry to the better price, the stop outward, targets inward, the quantity down.
-Invariant: the loss so reckoned, in exact decimals, is never above the budget.
+Targets that come to the same tick are one rung with the shares of all; one that comes to the entry's is refused.
+Invariant: the loss so reckoned, in exact decimals, is never above the budget, and what passes is taken by the venue.
 
     place(situation, limits, rules, verdict)
     loss = loss_of_step(verdict, limits, rules, side)
@@ -35,6 +36,23 @@ def _ticks_toward(price: float, tick: float, direction: int) -> int:
 
 
 @formula
+def place_targets(limits: Record, verdict: Record, side: int) -> None:
+    """Write the rungs: price and share of each, nearest first, no two at one price; the last has what remains."""
+    r = abs(verdict.entry - verdict.stop)
+    count, left = 0, 1.0
+    for k in range(limits.targets):
+        target = verdict.entry + side * whole_below(limits.target_r[k] * r)
+        share = limits.target_share[k] if k + 1 < limits.targets else left
+        left -= share
+        if count > 0 and verdict.target[count - 1] == target:
+            verdict.share[count - 1] += share
+        else:
+            verdict.target[count], verdict.share[count] = target, share
+            count += 1
+    verdict.targets = count
+
+
+@formula
 def place(situation: Record, limits: Record, rules: Record, verdict: Record) -> None:
     """Write the prices of the bracket, and gate `stop_distance` in atr14.
 
@@ -43,7 +61,6 @@ def place(situation: Record, limits: Record, rules: Record, verdict: Record) -> 
     """
     side, tick, atr14 = situation.side, rules.tick, situation.atr14
     hinted = side * (situation.entry - situation.stop)
-    verdict.targets = limits.targets
     verdict.entry = verdict.stop = 0
     distance = np.nan
     if atr14 > 0.0 and np.isfinite(atr14) and np.isfinite(hinted):
@@ -52,9 +69,7 @@ def place(situation: Record, limits: Record, rules: Record, verdict: Record) -> 
         away = max(side * (entry - situation.stop), limits.stop_atr_least * atr14)
         verdict.stop = _ticks_toward(entry - side * away, tick, -side)
         distance = abs(verdict.entry - verdict.stop) * tick / atr14 if hinted > 0.0 else hinted / atr14
-    r = abs(verdict.entry - verdict.stop)
-    for k in range(limits.targets):
-        verdict.target[k] = verdict.entry + side * whole_below(limits.target_r[k] * r)
+    place_targets(limits, verdict, side)
     note(verdict, STOP_DISTANCE, distance, limits.stop_atr_most, 0.0 < distance <= limits.stop_atr_most)
 
 
@@ -85,11 +100,13 @@ def _lowest(verdict: Record, k: int) -> int:
 
 
 @formula
-def least_steps(verdict: Record, limits: Record, rules: Record) -> int:
+def least_steps(verdict: Record, rules: Record) -> int:
     """The least quantity of which the entry and every rung of the ladder survive the venue's filters; 0 = none does.
 
     A rung must have the least quantity and notional at its target and, should it be stopped, at the stop.
     """
+    if verdict.target[0] == verdict.entry:
+        return 0
     least = rules.least_steps
     dearest = min(verdict.entry, verdict.stop)
     for k in range(verdict.targets):
@@ -102,7 +119,8 @@ def least_steps(verdict: Record, limits: Record, rules: Record) -> int:
     least = max(least, _needed(rules.least_notional, dearest * worth))
     for k in range(verdict.targets):
         needed = max(rules.least_steps, _needed(rules.least_notional, _lowest(verdict, k) * worth))
-        least = max(least, whole_above(needed / limits.target_share[k]))
+        # Beyond ten million, `NEAR` is less than what float64 may be off by: there a share is taken for a hair smaller.
+        least = max(least, whole_above(needed / (verdict.share[k] * BAND)))
     return int(least)
 
 
@@ -139,11 +157,11 @@ def judge_reward(limits: Record, rules: Record, verdict: Record, side: int) -> N
 
 
 @formula
-def split(limits: Record, verdict: Record, steps: int) -> None:
+def split(verdict: Record, steps: int) -> None:
     """Share the quantity among the targets: each rounded down, the last takes what remains."""
     left = steps
     last = verdict.targets - 1
     for k in range(last):
-        verdict.rung[k] = whole_below(steps * limits.target_share[k])
+        verdict.rung[k] = whole_below(steps * verdict.share[k])
         left -= verdict.rung[k]
     verdict.rung[last] = left

@@ -39,6 +39,33 @@ def test_a_market_order_without_a_step_of_its_own_keeps_the_common_one() -> None
     assert rules(market_step_size=None).quantity_below(Decimal("0.0079"), market=True) == Decimal("0.007")
 
 
+@pytest.mark.parametrize(
+    ("step", "market", "lot"),
+    [
+        ("0.001", None, "0.001"),
+        ("0.001", "0.01", "0.01"),
+        ("0.004", "0.01", "0.02"),
+        ("1", "0.5", "1"),
+        ("3", "2", "6"),
+    ],
+)
+def test_a_lot_is_the_least_quantity_that_is_a_multiple_of_both_steps(step: str, market: str | None, lot: str) -> None:
+    stated = rules(step_size=Decimal(step), market_step_size=None if market is None else Decimal(market))
+    assert stated.lot_size == Decimal(lot)
+
+
+def test_the_venue_says_what_is_traded_there_whatever_the_contract_is_called() -> None:
+    assert rules(contract_type="CURRENT_QUARTER").is_futures
+    assert rules(contract_type="SPOT").is_futures
+    assert not rules(venue="binance_spot").is_futures
+
+
+def test_leverage_is_set_in_whole_numbers_and_there_is_none_on_spot() -> None:
+    assert rules(max_leverage=Decimal("2.5")).most_leverage == 2
+    assert rules(max_leverage=Decimal(20)).most_leverage == 20
+    assert rules(venue="binance_spot", max_leverage=Decimal(5)).most_leverage == 1
+
+
 @pytest.mark.parametrize("value", ["NaN", "Infinity"])
 def test_what_is_no_number_is_not_rounded(value: str) -> None:
     with pytest.raises(ValueError, match="a finite number"):

@@ -113,7 +113,7 @@ def trade(*, ago: timedelta, **changes: Any) -> ClosedTrade:  # noqa: ANN401 - t
         "venue": "binance_usdm",
         "symbol": "BTCUSDT",
         "exit_ts": TS - ago,
-        "r": 0.5,
+        "r": -0.1 if changes.get("stopped") else 0.5,
         "stopped": False,
     }
     return ClosedTrade(**fields | changes)

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from risk import CalendarWindow, RiskContext, Signal
 from tests.contracts.instruments import rules
-from tests.risk.builders import SPOT, TS, bracket, context, funding, hours, minutes, position, signal, trade
+from tests.risk.builders import TS, bracket, context, funding, hours, minutes, position, signal, trade
 
 
 @pytest.mark.parametrize("name", ["equity", "day_start_equity", "peak_equity"])
@@ -103,8 +103,3 @@ def test_a_context_reads_back_equal_from_its_json() -> None:
     )
     assert RiskContext.model_validate_json(given.model_dump_json()) == given
     assert Signal.model_validate_json(signal().model_dump_json()) == signal()
-
-
-def test_what_is_a_contract_follows_from_the_rules() -> None:
-    assert context().is_futures
-    assert not context(rules=rules(**SPOT)).is_futures

@@ -1,7 +1,9 @@
 import json
+import math
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,7 @@ from risk.evaluation import evaluate
 from risk.records import VERDICT, limits_of, rules_of
 from risk.situation import situation_of
 from tests.contracts.instruments import rules
-from tests.risk.builders import TS, context, funding, hours, minutes, position, short, signal, trade
+from tests.risk.builders import SPOT, TS, context, funding, hours, minutes, position, short, signal, trade
 
 PROFILE = RiskProfile()
 unhurried = settings(deadline=None)
@@ -124,22 +126,34 @@ def test_what_is_no_recorded_context_is_not_replayed(stored: dict[str, Any]) -> 
 
 
 @st.composite
+def ladders(draw: st.DrawFn) -> tuple[tuple[float, float], ...]:
+    """Targets of a profile: multiples in steps of a tenth, shares in hundredths."""
+    count = draw(st.integers(1, 5))
+    multiples = sorted(draw(st.lists(st.integers(1, 50), min_size=count, max_size=count, unique=True)))
+    cuts = sorted(draw(st.lists(st.integers(1, 99), min_size=count - 1, max_size=count - 1, unique=True)))
+    shares = [after - before for before, after in pairwise([0, *cuts, 100])]
+    return tuple((multiple / 10, share / 100) for multiple, share in zip(multiples, shares, strict=True))
+
+
+@st.composite
 def brackets(draw: st.DrawFn) -> tuple[Decision, RiskProfile, InstrumentRules, Decimal]:
     """Decisions on all kinds of instruments, prices, fees and profiles; gates about the moment pass."""
     tick = draw(st.sampled_from([Decimal(t) for t in ("0.00000001", "0.0001", "0.01", "0.1", "0.25", "5")]))
     step = draw(st.sampled_from([Decimal(t) for t in ("0.00001", "0.001", "1", "1000")]))
     entry = draw(st.integers(200, 2_000_000))
-    distance = draw(st.integers(1, max(1, entry // 20)))
-    side = draw(st.sampled_from([1, -1]))
+    distance = draw(st.integers(1, draw(st.sampled_from([5, max(1, entry // 20)]))))
+    spot = draw(st.booleans())
+    side = 1 if spot else draw(st.sampled_from([1, -1]))
     fee, taker = (Decimal(draw(st.integers(0, 1000))) / 10**6 for _ in range(2))
     venue = rules(
+        **SPOT if spot else {"max_leverage": draw(st.sampled_from([Decimal(1), Decimal("2.5"), Decimal(20)]))},
         tick_size=tick,
         step_size=step,
-        min_qty=step,
-        market_min_qty=None,
-        market_step_size=None,
+        min_qty=step * draw(st.sampled_from([1, 7])),
+        market_min_qty=draw(st.sampled_from([None, step * 5])),
+        market_step_size=draw(st.sampled_from([None, step, step * 10, step * Decimal("1.5")])),
         max_qty=draw(st.sampled_from([None, step * 500_000])),
-        market_max_qty=None,
+        market_max_qty=draw(st.sampled_from([None, step * 300_001])),
         min_price=None,
         max_price=None,
         min_notional=draw(st.sampled_from([None, Decimal(5)])),
@@ -154,17 +168,20 @@ def brackets(draw: st.DrawFn) -> tuple[Decision, RiskProfile, InstrumentRules, D
         direction_exposure=50.0,
         portfolio_heat=draw(st.sampled_from([0.02, 0.03])),
         reward=0.0,
+        targets=draw(ladders()),
+        stop_atr=(draw(st.sampled_from([0.001, 0.5])), 3.0),
     )
     offset = draw(st.floats(-0.4, 0.4))
     made = signal(
+        venue=venue.venue,
         side_hint="LONG" if side > 0 else "SHORT",
         entry_hint=float(entry * tick) + offset * float(tick),
         sl_hint=float((entry - side * distance) * tick),
         atr14=float(distance * tick) * draw(st.floats(0.4, 1.9)),
     )
-    equity = draw(st.decimals(Decimal("10.00"), Decimal(10**7), places=2))
+    equity = round(Decimal(10) + entry * tick * venue.lot_size * draw(st.integers(1, 10**6)), 2)
     account = dict.fromkeys(("equity", "day_start_equity", "peak_equity"), equity)
-    close = float((entry + side * max(1, distance // 10)) * tick)
+    close = float((entry - side * distance * Decimal("0.1")) * tick)
     decision = decide(made, context(**account, close=close, rules=venue), profile)
     return decision, profile, venue, equity
 
@@ -195,15 +212,17 @@ def test_the_loss_at_the_stop_is_never_above_the_budget(
     assert loss == decision.risk.risk_amount
     assert loss <= budget
     assert decision.risk.position_value <= capital * Decimal(str(profile.symbol_exposure))
-    assert decision.risk.position_value <= capital * 3
+    leverage = 1 if venue.venue == "binance_spot" else min(3, int(venue.max_leverage))
+    assert decision.risk.position_value <= capital * leverage
     # Nor is it needlessly small: two steps more (and what float64 cannot tell) would break the budget or a limit.
-    two_more = (decision.size + 2 * venue.step_size) / decision.size * (1 + Decimal("1e-12"))
+    two_more = (decision.size + 2 * venue.lot_size) / decision.size * (1 + Decimal("1e-12"))
+    most = [limit for limit in (venue.max_qty, venue.market_max_qty) if limit is not None]
     assert (
         loss * two_more > budget
         or loss * two_more > capital * Decimal(str(profile.portfolio_heat))
-        or decision.risk.position_value * two_more > capital * Decimal(str(min(profile.symbol_exposure, 3)))
-        or (venue.max_qty is not None and decision.size * two_more > venue.max_qty)
-        or decision.size == 2**53 * venue.step_size  # beyond which float64 counts no more
+        or decision.risk.position_value * two_more > capital * Decimal(str(min(profile.symbol_exposure, leverage)))
+        or (most and decision.size * two_more > min(most))
+        or decision.size == 2**53 * venue.lot_size  # beyond which float64 counts no more
     )
 
 
@@ -220,13 +239,20 @@ def test_a_bracket_survives_the_venue_and_shares_its_whole_quantity(
     assert venue.refusal(decision.size, decision.entry) is None
     assert side * (decision.entry - decision.sl) > 0
     assert sum(target.qty for target in decision.tp_ladder) == decision.size
-    r = abs(decision.entry - decision.sl)
-    for target, (multiple, _) in zip(decision.tp_ladder, profile.targets, strict=True):
+    assert venue.refusal(decision.size, decision.sl, market=True) is None
+    for target in decision.tp_ladder:
         assert venue.refusal(target.qty, target.price) is None
         assert venue.refusal(target.qty, decision.sl, market=True) is None
-        # Inward, by less than a tick.
-        exact = Decimal(str(multiple)) * r
-        assert exact - venue.tick_size < side * (target.price - decision.entry) <= exact
+    # Every target rounds inward, by less than a tick, and those that meet there are one rung.
+    r = abs(decision.entry - decision.sl)
+    ticks = [int(Decimal(str(multiple)) * r / venue.tick_size) for multiple, _ in profile.targets]
+    prices = [decision.entry + side * count * venue.tick_size for count in sorted(set(ticks))]
+    assert [target.price for target in decision.tp_ladder] == prices
+    # A rung has its shares of the whole but for what rounding down left to the last one.
+    steps = decision.size / venue.lot_size
+    for target, count in zip(decision.tp_ladder[:-1], sorted(set(ticks)), strict=False):
+        share = sum(Decimal(str(one)) for tick, (_, one) in zip(ticks, profile.targets, strict=True) if tick == count)
+        assert target.qty == math.floor(steps * share) * venue.lot_size or steps > 10**6
 
 
 def mirrored(records: Any, *, around: float) -> Any:  # noqa: ANN401 - a record
@@ -256,7 +282,7 @@ def test_a_mirrored_market_gives_the_mirrored_decision(
     assume(distance != 0)
     warm_up()
     situation = situation_of(signal(), context(), PROFILE)
-    limits, venue = limits_of(PROFILE), rules_of(rules(), is_futures=True)
+    limits, venue = limits_of(PROFILE), rules_of(rules())
     venue["tick"], venue["fee"], venue["least_notional"] = 1.0, 0.0, 0.0
     limits["slippage_ppm"] = 0
     for name in ("symbol_exposure", "direction_exposure", "leverage"):
@@ -355,7 +381,7 @@ def test_a_compiled_loop_that_runs_one_bar_ahead_is_refused_by_a_gate(name: str)
     warm_up()
     situation, verdict = situation_of(signal(), context(), PROFILE), np.zeros(1, VERDICT)
     situation[name] += BAR // timedelta(microseconds=1)
-    evaluate(situation[0], limits_of(PROFILE)[0], rules_of(rules(), is_futures=True)[0], verdict[0])
+    evaluate(situation[0], limits_of(PROFILE)[0], rules_of(rules())[0], verdict[0])
     assert GATES[verdict["first"][0]] == {"ts": "fresh", "signal_ts": "still_valid"}[name]
 
 

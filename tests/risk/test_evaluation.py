@@ -289,6 +289,14 @@ def test_a_venue_that_lends_less_than_the_profile_would_take_sets_the_limit() ->
     assert decision.leverage == 2
 
 
+def test_the_leverage_of_the_gate_is_the_whole_number_that_is_set_at_the_venue() -> None:
+    held = position(24_900, side="SHORT")
+    decision = decide(signal(), context(rules=rules(max_leverage=Decimal("2.5")), positions=(held,)), PROFILE)
+    assert decision.leverage == 2
+    # What is held is 2.49 times the equity; the venue would lend 2.5 times, had it been asked.
+    assert (decision.reason, decision.gates[GATES.index("leverage")].limit) == ("leverage", 2)
+
+
 def test_the_first_of_several_failing_gates_in_the_order_of_the_table_is_the_reason() -> None:
     decision = decide(signal(structure_ok=False), context(vol_state="CHOP", peak_equity=Decimal(20_000)), PROFILE)
     failing = [result.gate for result in decision.gates if not result.passed]
@@ -346,7 +354,7 @@ _KEPT = {"targets", "tf", "tick", "step", "funding_before", "funding_after"}
 def records(draw: st.DrawFn) -> tuple[Any, Any, Any]:
     """Situations, profiles and rules of which hardly anything is sensible."""
     situation = situation_of(signal(), context(), PROFILE)
-    limits, venue = limits_of(PROFILE), rules_of(rules(), is_futures=True)
+    limits, venue = limits_of(PROFILE), rules_of(rules())
     for record, dtype in ((situation, SITUATION), (limits, LIMITS), (venue, RULES)):
         for name in draw(st.lists(st.sampled_from(sorted(set(dtype.names or ()) - _KEPT)), max_size=4)):
             if dtype[name] == np.float64:
@@ -387,7 +395,7 @@ def test_the_loop_of_a_backtest_makes_the_decision_that_one_live_bar_makes() -> 
         [situation_of(signal(**case.signal), context(**case.context), PROFILE) for case in changes]
     )
     verdicts, one = np.zeros(situations.size, VERDICT), np.zeros(1, VERDICT)
-    limits, venue = limits_of(PROFILE), rules_of(rules(), is_futures=True)
+    limits, venue = limits_of(PROFILE), rules_of(rules())
     _evaluate_all(situations, limits, venue, verdicts)
     for k in range(situations.size):
         evaluate(situations[k], limits[0], venue[0], one[0])

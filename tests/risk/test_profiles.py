@@ -114,7 +114,7 @@ def test_a_file_states_what_differs_from_the_defaults() -> None:
         ("max_positions: 0", "max_positions: Input should be greater than or equal to 1, received 0"),
         ("max_positions: '4'", "max_positions: Input should be a valid integer, received '4'"),
         ("after_first: hope", "after_first: Input should be 'keep', 'breakeven' or 'trail', received 'hope'"),
-        ("max_postions: 4", "max_postions: Extra inputs are not permitted, received 4"),
+        ("max_postions: 4", "max_postions: no such field; did you mean max_positions?"),
         ("name: My Profile", "name: String should match pattern"),
         ("leverage: 1\nreward: 2\nleverage: 2", "stated twice: leverage; keep one of each"),
         ("- leverage", "must map names of fields to values, received list"),

@@ -59,9 +59,9 @@ PROFILES = st.builds(
 
 
 def plain_stops(some: Exits, profile: RiskProfile) -> int:
-    """In words: the last stop that had `stops` stops, itself included, less than the window's hours behind it."""
+    """In words: the last losing stop that had `stops` of them, itself included, less than the window's hours behind."""
     window = profile.stop_guard_hours * HOUR
-    stops = [int(us) for us, stopped in zip(some.us, some.stopped, strict=True) if stopped]
+    stops = [int(us) for us, r, stopped in zip(some.us, some.r, some.stopped, strict=True) if stopped and r < 0]
     tripped = [
         us
         for place, us in enumerate(stops)
@@ -96,8 +96,8 @@ def from_scratch(some: Exits, profile: RiskProfile) -> tuple[int, int, int]:
     warm_up()
     limits = limits_of(profile)[0]
     return (
-        last_stop(some.us, some.stopped),
-        stops_tripped(some.us, some.stopped, limits),
+        last_stop(some.us, some.r, some.stopped),
+        stops_tripped(some.us, some.r, some.stopped, limits),
         losses_tripped(some.us, some.r, limits),
     )
 
@@ -161,6 +161,29 @@ def test_a_win_that_leaves_the_window_unveils_no_loss_before_the_next_exit() -> 
     assert from_scratch(some, RiskProfile())[2] == NEVER
     later = Exits(np.append(some.us, 168 * HOUR), np.append(some.r, 0.1), np.zeros(3, np.uint8))
     assert from_scratch(later, RiskProfile())[2] == 168 * HOUR
+
+
+def test_a_stop_that_was_moved_into_the_profit_locks_nothing() -> None:
+    # Three stops within an hour, won, won by a hair, and at exactly nothing; a loss by a hair is one.
+    r = np.array([1.15, 1e-9, 0.0, -1e-9])
+    some = Exits(np.array([0, 1, 2, 3], np.int64) * (HOUR // 4), r, np.ones(4, np.uint8))
+    profile = RiskProfile(stop_guard_stops=1)
+    for end, since in ((3, NEVER), (4, 3 * HOUR // 4)):
+        part = some.since(0, end)
+        assert from_scratch(part, profile)[:2] == (since, since)
+        losses, stops = added(part, profile)
+        assert (losses["last_stop"], stops["tripped"]) == (since, since)
+
+
+def test_a_win_begins_the_lock_anew_where_the_symbol_is_still_too_far_down() -> None:
+    # −1.5R and −1R: locked from 1 h. +0.4R a day later leaves −2.1R in 7 days: a losing symbol still. +0.2R more
+    # makes it −1.9R, and nothing begins.
+    us = np.array([0, 1, 26, 52], np.int64) * HOUR
+    some = Exits(us, np.array([-1.5, -1.0, 0.4, 0.2]), np.array([1, 1, 0, 0], np.uint8))
+    for end, since in ((1, NEVER), (2, HOUR), (3, 26 * HOUR), (4, 26 * HOUR)):
+        part = some.since(0, end)
+        assert from_scratch(part, RiskProfile())[2] == since
+        assert added(part, RiskProfile())[0]["tripped"] == since
 
 
 def test_before_the_first_exit_there_is_nothing() -> None:

@@ -1,4 +1,5 @@
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 import pytest
@@ -56,7 +57,7 @@ def test_windows_keep_their_sides() -> None:
 
 
 def test_rules_are_counted_in_ticks_and_steps() -> None:
-    row = rules_of(rules(), is_futures=True)[0]
+    row = rules_of(rules())[0]
     # 556.80 / 0.1, 4,529,764 / 0.1; a stop is a market order: 120 is less than 1000.
     assert (row["least_ticks"], row["most_ticks"]) == (5568, 45_297_640)
     assert (row["least_steps"], row["most_steps"]) == (1, 120_000)
@@ -70,18 +71,30 @@ def test_rules_are_counted_in_ticks_and_steps() -> None:
 )
 def test_the_least_quantity_is_rounded_up_to_whole_steps(least: str, market: str | None, steps: int) -> None:
     stated = rules(min_qty=Decimal(least), market_min_qty=None if market is None else Decimal(market))
-    assert rules_of(stated, is_futures=True)["least_steps"][0] == steps
+    assert rules_of(stated)["least_steps"][0] == steps
+
+
+def test_quantities_are_counted_in_what_both_a_limit_and_a_market_order_may_be_of() -> None:
+    stated = {"market_step_size": Decimal("0.03"), "min_qty": Decimal("0.04"), "max_qty": Decimal(1)}
+    row = rules_of(rules(**stated))[0]
+    # Multiples of 0.03: 0.06 is the first above 0.04, 0.99 the last below 1.
+    assert (row["step"], row["least_steps"], row["most_steps"]) == (0.03, 2, 33)
 
 
 def test_what_a_venue_does_not_limit_is_not_limited() -> None:
     stated = rules(min_price=None, max_price=None, max_qty=None, market_max_qty=None, min_notional=None, **SPOT)
-    row = rules_of(stated, is_futures=False)[0]
+    row = rules_of(stated)[0]
     assert (row["least_ticks"], row["most_ticks"], row["most_steps"]) == (1, 2**53, 2**53)
     assert (row["least_notional"], row["futures"]) == (0, 0)
 
 
+@pytest.mark.parametrize(("stated", "most"), [({"max_leverage": Decimal("2.5")}, 2), (SPOT, 1)])
+def test_leverage_is_the_one_that_can_be_set(stated: dict[str, Any], most: int) -> None:
+    assert rules_of(rules(**stated))["leverage"][0] == most
+
+
 def test_the_dearer_fee_counts() -> None:
-    assert rules_of(rules(maker_fee=Decimal("0.001")), is_futures=True)["fee"][0] == 0.001
+    assert rules_of(rules(maker_fee=Decimal("0.001")))["fee"][0] == 0.001
 
 
 def test_the_verdict_has_a_place_for_every_gate() -> None:

@@ -1,5 +1,6 @@
 """Where the bracket stands and when it is too small; how much it may lose is in test_decision."""
 
+from collections.abc import Callable
 from decimal import Decimal
 
 import numba
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from risk import GATES, Decision, RiskProfile, decide
+from risk import GATES, Decision, RiskProfile, Signal, decide
 from risk.sizing import slip
 from tests.contracts.instruments import rules
 from tests.risk.builders import context, short, signal
@@ -119,6 +120,71 @@ def test_the_rungs_of_a_short_are_worth_least_at_its_targets() -> None:
     decision = decide(short(), context(rules=rules(min_notional=Decimal(1400))), RiskProfile())
     assert decision.gates[GATES.index("size")].limit == pytest.approx(0.074)
     assert decision.reason == "size"
+
+
+def ladder(decision: Decision) -> list[tuple[str, str]]:
+    return [(str(rung.price), str(rung.qty)) for rung in decision.tp_ladder]
+
+
+# A stop one tick away: fees would never be worth it, and what stands in the market is bounded by the equity alone:
+# 10,000 / 60,000 = 0.1666…: 0.166.
+TIGHT = {"sl_hint": 59999.9, "atr14": 0.2}
+
+
+def tight(*targets: tuple[float, float]) -> RiskProfile:
+    return RiskProfile(targets=targets, reward=0.0)
+
+
+@pytest.mark.parametrize(
+    ("targets", "rungs"),
+    [
+        # 1.5, 2.0 and 2.5 ticks are 1, 2 and 2: 0.33 · 166 = 54.78, the rest is the last rung's.
+        (((1.5, 0.33), (2.0, 0.33), (2.5, 0.34)), [("60000.1", "0.054"), ("60000.2", "0.112")]),
+        # 1.0, 1.9 and 3.0 are 1, 1 and 3: 0.66 · 166 = 109.56.
+        (((1.0, 0.33), (1.9, 0.33), (3.0, 0.34)), [("60000.1", "0.109"), ("60000.3", "0.057")]),
+        (((1.0, 0.5), (1.1, 0.25), (1.9, 0.25)), [("60000.1", "0.166")]),
+    ],
+)
+def test_targets_that_come_to_the_same_tick_are_one_rung_with_the_shares_of_all(
+    targets: tuple[tuple[float, float], ...], rungs: list[tuple[str, str]]
+) -> None:
+    decision = decide(signal(**TIGHT), context(), tight(*targets))
+    assert (decision.side, ladder(decision)) == ("BUY", rungs)
+    mirrored = decide(short(sl_hint=60000.1, atr14=0.2), context(), tight(*targets))
+    assert mirrored.side == "SELL"
+    assert [(2 * Decimal(60000) - rung.price, rung.qty) for rung in mirrored.tp_ladder] == [
+        (Decimal(price), Decimal(qty)) for price, qty in rungs
+    ]
+
+
+def test_rungs_that_are_one_need_the_least_quantity_once() -> None:
+    # 0.06 in rungs of 66 % and 34 %: 60 / 0.34 = 176.47 steps: 177. Rungs of 33 % would need 60 / 0.33 = 181.8.
+    least = context(rules=rules(min_qty=Decimal("0.06")))
+    decision = decide(signal(**TIGHT), least, tight((1.0, 0.33), (1.9, 0.33), (3.0, 0.34)))
+    assert decision.gates[GATES.index("size")].limit == pytest.approx(0.177)
+
+
+@pytest.mark.parametrize("make", [signal, short])
+def test_a_first_target_that_is_no_tick_from_the_entry_is_refused(make: Callable[..., Signal]) -> None:
+    stop, close = (59999.9, 59999.95) if make is signal else (60000.1, 60000.05)
+    decision = decide(make(sl_hint=stop, atr14=0.2), context(close=close), tight((0.5, 0.5), (2.0, 0.5)))
+    assert (decision.side, decision.reason) == ("HOLD", "size")
+    assert said(decision, "size") is None
+
+
+def test_quantities_are_multiples_of_what_a_market_order_may_close() -> None:
+    # The budget buys 0.073; stops and time stops are market orders in hundredths: 7 of them, 0.33 · 7 = 2.31.
+    decision = decide(signal(), context(rules=rules(market_step_size=Decimal("0.01"))), RiskProfile())
+    assert decision.size == Decimal("0.07")
+    assert [rung.qty for rung in decision.tp_ladder] == [Decimal("0.02"), Decimal("0.02"), Decimal("0.03")]
+
+
+def test_a_lot_is_a_multiple_of_both_steps() -> None:
+    # 0.004 and 0.01 have 0.02 in common: three of these are 0.06, of which the half rounds down to one.
+    stated = rules(step_size=Decimal("0.004"), market_step_size=Decimal("0.01"))
+    decision = decide(signal(), context(rules=stated), RiskProfile(targets=((1.5, 0.5), (2.0, 0.5))))
+    assert decision.size == Decimal("0.06")
+    assert [rung.qty for rung in decision.tp_ladder] == [Decimal("0.02"), Decimal("0.04")]
 
 
 def test_one_target_takes_the_whole_quantity() -> None:

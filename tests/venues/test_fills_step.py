@@ -154,3 +154,15 @@ def test_both_filters_of_quantity_hold_for_a_bracket() -> None:
     row = costs_of(rules, TERMS)[0]
     # Least 0.25 is 3 steps of 0.1 (2 are too few), most 2.55 is 25.
     assert (row["min_steps"], row["max_steps"], row["is_futures"]) == (3, 25, 1)
+
+
+def test_a_bracket_is_counted_in_lots_that_a_market_order_may_close() -> None:
+    rules = RULES.model_copy(update={"market_step_size": Decimal("0.2"), "max_qty": Decimal("2.5")})
+    row = costs_of(rules, TERMS)[0]
+    # The least is 0.1: one lot of 0.2. Twelve of these are 2.4.
+    assert (row["step"], row["min_steps"], row["max_steps"]) == (0.2, 1, 12)
+    market = Market(1, rules=rules, ladder=((102, "0.4"), (103, "0.6")))
+    market.step(0, 99, 100, 99, 99)
+    assert market.order.open_quantity == Decimal("1.0")
+    with pytest.raises(OrderRefused, match=r"target 0 stopped of 0\.3 at 98: MARKET_LOT_SIZE: 0\.3 is no multiple"):
+        Market(1, rules=rules, ladder=((102, "0.3"), (103, "0.7")))

@@ -64,7 +64,7 @@ class BracketOrder:
             raise OrderRefused(msg)
         self.ask, self.terms = ask, terms
         self._symbol = (rules.venue, rules.symbol)
-        self._tick, self._step = rules.tick_size, rules.step_size
+        self._tick, self._step = rules.tick_size, rules.lot_size
         self._until = to_us(ask.since)
         self._funding = Decimal(0)
         self._records = np.zeros(1, BRACKET)

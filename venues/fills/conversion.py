@@ -31,17 +31,17 @@ def costs_of(rules: InstrumentRules, terms: FillTerms) -> NDArray[np.void]:
     """One `COSTS` record: the rules of the venue as of a bar and the terms of a book."""
     costs = np.zeros(1, COSTS)
     row = costs[0]
-    row["tick"], row["step"] = float(rules.tick_size), float(rules.step_size)
+    row["tick"], row["step"] = float(rules.tick_size), float(rules.lot_size)
     row["maker"], row["taker"] = float(rules.maker_fee), float(rules.taker_fee)
     row["slippage"], row["leverage"] = float(terms.slippage), float(terms.leverage)
     row["maintenance"] = float(terms.maintenance_margin)
-    row["is_futures"] = rules.venue == "binance_usdm"
+    row["is_futures"] = rules.is_futures
     row["policy"] = POLICIES.index(terms.ambiguity)
     # Every quantity of a bracket may end as a market order at the stop: both filters of quantity hold.
     least = max(rules.min_qty, rules.market_min_qty or Decimal(0))
     most = [limit for limit in (rules.max_qty, rules.market_max_qty) if limit is not None]
-    row["min_steps"] = int((least / rules.step_size).to_integral_value(ROUND_CEILING))
-    row["max_steps"] = int(min(most) // rules.step_size) if most else 0
+    row["min_steps"] = int((least / rules.lot_size).to_integral_value(ROUND_CEILING))
+    row["max_steps"] = int(min(most) // rules.lot_size) if most else 0
     row["min_notional"], row["max_notional"] = float(rules.min_notional or 0), float(rules.max_notional or 0)
     return costs
 

@@ -105,7 +105,7 @@ ASKED = (BRACKET.names or ())[: (BRACKET.names or ()).index("state")]
 COSTS = np.dtype(
     [
         ("tick", "<f8"),
-        ("step", "<f8"),
+        ("step", "<f8"),  # of a bracket: what both a limit and a market order may be multiples of
         ("maker", "<f8"),  # fraction of the notional
         ("taker", "<f8"),
         ("slippage", "<f8"),  # fraction of the price, against the order

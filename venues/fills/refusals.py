@@ -46,10 +46,9 @@ def refusal_of(ask: Bracket, rules: InstrumentRules, terms: FillTerms) -> str | 
 
 
 def _contradictions(ask: Bracket, rules: InstrumentRules, terms: FillTerms) -> Iterator[str]:
-    futures = rules.venue == "binance_usdm"
-    if ask.side == "SELL" and not futures:
+    if ask.side == "SELL" and not rules.is_futures:
         yield f"side is SELL: {rules.venue} cannot open a short position"
-    most = rules.max_leverage if futures else 1
+    most = rules.max_leverage if rules.is_futures else 1
     if terms.leverage > most:
         yield f"leverage is {terms.leverage}: at most {most} would do on {rules.venue} {rules.symbol}"
     long = ask.side == "BUY"
@@ -77,7 +76,7 @@ def _misfits(ask: Bracket) -> Iterator[str]:
 def _filters(ask: Bracket, rules: InstrumentRules) -> Iterator[str]:
     total = sum((quantity for _, quantity in ask.ladder), Decimal(0))
     # A position on futures is reduced, which the filter of notionals exempts; on spot an exit is an order like others.
-    least = None if rules.venue == "binance_usdm" else rules.min_notional
+    least = None if rules.is_futures else rules.min_notional
     exits = rules.model_copy(update={"min_notional": least, "max_notional": None})
     checks = [("entry", ask.entry, total, rules, ask.kind == "MARKET"), ("stop", ask.stop, total, exits, True)]
     for rung, (price, quantity) in enumerate(ask.ladder):
