@@ -3,7 +3,7 @@
 Names are imported when they are first used: statistics need no compiler.
 
     from backtest import BacktestConfig, run_backtest
-    result = run_backtest(bars, BacktestConfig())
+    result = run_backtest({SeriesKey("binance_spot", "BTCUSDT", "15m"): bars})
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from backtest.config import BacktestConfig, BacktestRefused
     from backtest.result import BacktestResult
-    from backtest.run import run_backtest
+    from backtest.run import run_backtest, with_rules
     from backtest.session import Session
 
-__all__ = ["BacktestConfig", "BacktestRefused", "BacktestResult", "Session", "run_backtest"]
+__all__ = ["BacktestConfig", "BacktestRefused", "BacktestResult", "Session", "run_backtest", "with_rules"]
 
 _HOMES = {
     "BacktestConfig": "backtest.config",
@@ -25,6 +25,7 @@ _HOMES = {
     "BacktestResult": "backtest.result",
     "Session": "backtest.session",
     "run_backtest": "backtest.run",
+    "with_rules": "backtest.run",
 }
 
 

@@ -4,10 +4,12 @@ A position is worth its open part at the last close of its series; a bracket tha
 with its full size and loss, for it may be filled at any moment.
 
 Invariant: the account is summed anew from what is held after every change, never moved by differences: rounding does
-not add up, and a restored book has the same equity to the last bit.
+not add up, and a restored book has the same equity to the last bit. Between the bars of two symbols of one instant the
+sum mixes new marks with old ones; peak and drawdown are of instants, once all of their bars are known.
 
     revalue(symbol, bracket, costs, limits)
-    recount(book, symbols, held, sides)
+    recount(book, symbols, brackets, held)
+    observe(book)
 """
 
 from __future__ import annotations
@@ -54,7 +56,7 @@ def revalue(symbol: Record, bracket: Record, costs: Record, limits: Record) -> N
 
 @formula
 def recount(book: Record, symbols: NDArray[Any], brackets: NDArray[Any], held: NDArray[np.int64]) -> None:
-    """Sum the account over what it holds, and remember its peak and its deepest drawdown.
+    """Sum the account over what it holds.
 
     Args:
         book: BOOK record, written.
@@ -72,8 +74,13 @@ def recount(book: Record, symbols: NDArray[Any], brackets: NDArray[Any], held: N
         else:
             short += symbols[at].notional
     book.equity, book.long_notional, book.short_notional, book.heat = equity, long, short, heat
-    book.peak = max(book.peak, equity)
-    book.drawdown = max(book.drawdown, (book.peak - equity) / book.peak)
+
+
+@formula
+def observe(book: Record) -> None:
+    """Remember peak and deepest drawdown of an instant whose bars have all happened; to do it twice changes nothing."""
+    book.peak = max(book.peak, book.equity)
+    book.drawdown = max(book.drawdown, (book.peak - book.equity) / book.peak)
 
 
 @formula

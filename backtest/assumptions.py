@@ -14,6 +14,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Protocol
 
+from backtest.assumed import FIRST_BARS
 from backtest.config import ALWAYS
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class Ran(Protocol):
 
     @property
     def start(self) -> datetime:
-        """Open time of the first bar."""
+        """When the account began: open time of the first bar, or `config.start`."""
 
     @property
     def until(self) -> datetime:
@@ -74,14 +75,16 @@ def assumptions_of(config: BacktestConfig, result: Ran) -> list[str]:
         *_grouped((_rules(config.rules[key], result.start), key) for key in instruments),
         *_grouped((_funding(key, config, result), key) for key in instruments if _is_futures(config.rules[key])),
         *_liquidation(config, instruments),
+        *_grouped(_lent_less(config, instruments)),
         _ambiguity(config, result),
         *_grouped((_finer(key, keys), key) for key in sorted(keys) if _is_traded(key, config)),
         _calendar(config, result),
+        *_warm_up(config, result),
         f"All series share one capital of {_plain(config.capital)} {_quote(config, instruments)}, nothing is paid in "
         "or taken out; idle money earns nothing.",
         f"The equity curve is sampled every {_length(config.sample)}, open positions at the last close known; the "
-        "deepest drawdown is looked at after every bar.",
-        "What is open when the bars end is closed at the last close as a taker, and counted.",
+        "deepest drawdown is looked at whenever bars have ended.",
+        "What is open when its bars end is closed at the last close as a taker, and counted.",
     ]
 
 
@@ -107,9 +110,10 @@ def _fees(versions: Versions) -> str:
 def _rules(versions: Versions, start: datetime) -> str:
     since, first = versions[0]
     if _is_assumed(since, first):
+        least, most = (_plain(limit or Decimal(0)) for limit in (first.min_notional, first.max_notional))
         return (
-            f"Trading rules are assumed, none are recorded: tick {_plain(first.tick_size)}, lot "
-            f"{_plain(first.step_size)}, least order {_plain(first.min_notional or Decimal(0))} {first.quote}"
+            f"Trading rules are assumed from the first {FIRST_BARS:,} bars, none are recorded: tick "
+            f"{_plain(first.tick_size)}, lot {_plain(first.step_size)}, orders of {least} to {most} {first.quote}"
         )
     count = "one version" if len(versions) == 1 else f"{len(versions)} versions"
     text = f"Trading rules as recorded, {count}"
@@ -119,12 +123,12 @@ def _rules(versions: Versions, start: datetime) -> str:
 
 
 def _is_assumed(since: datetime, rules: InstrumentRules) -> bool:
-    # Every exchange states which orders it takes; `config.assumed_rules` cannot.
+    # Every exchange states which orders it takes; `assumed_rules` cannot.
     return since == ALWAYS and not rules.order_types
 
 
 def _is_futures(versions: Versions) -> bool:
-    return versions[-1][1].contract_type != "SPOT"
+    return versions[-1][1].is_futures
 
 
 def _funding(key: InstrumentKey, config: BacktestConfig, result: Ran) -> str:
@@ -142,13 +146,26 @@ def _funding(key: InstrumentKey, config: BacktestConfig, result: Ran) -> str:
 def _liquidation(config: BacktestConfig, instruments: Sequence[InstrumentKey]) -> Iterable[str]:
     futures = [key for key in instruments if _is_futures(config.rules[key])]
     if futures:
-        most = max(config.rules[key][-1][1].max_leverage for key in futures)
-        leverage = _plain(min(Decimal(config.profile.leverage), most))
+        leverage = min(config.profile.leverage, max(config.rules[key][-1][1].most_leverage for key in futures))
         margin = _percent(config.maintenance_margin)
         yield (
             f"Perpetuals are held on isolated margin at {leverage}× leverage at most, with {margin} maintenance margin"
             ", on traded prices; a liquidation takes the whole margin."
         )
+
+
+def _lent_less(config: BacktestConfig, instruments: Sequence[InstrumentKey]) -> Iterable[tuple[str, InstrumentKey]]:
+    """Why an instrument is held at less leverage than the profile would take."""
+    for key in instruments:
+        rules = config.rules[key][-1][1]
+        if rules.is_futures and rules.most_leverage < config.profile.leverage:
+            why = "the venue lends no more"
+            if rules.fees_source == "conservative":
+                why = "what the venue lends is told to account holders alone, and nothing borrowed is the safe side"
+            yield (
+                f"Leverage: {rules.most_leverage}× where the profile would take {config.profile.leverage}×: {why}",
+                key,
+            )
 
 
 def _ambiguity(config: BacktestConfig, result: Ran) -> str:
@@ -172,6 +189,14 @@ def _calendar(config: BacktestConfig, result: Ran) -> str:
         return "No event of a calendar falls into the run: the news guard had nothing to guard against."
     counted = "1 event of the calendar falls" if count == 1 else f"{count} events of the calendar fall"
     return f"{counted} into the run; the news guard looks at those that concern a symbol."
+
+
+def _warm_up(config: BacktestConfig, result: Ran) -> Iterable[str]:
+    if config.start is not None:
+        yield (
+            f"Bars before {result.start:%Y-%m-%d %H:%M} UTC only warm the engine up: signals are traded from then on, "
+            "with the zones, regimes and indicators that are known by then."
+        )
 
 
 def _is_traded(key: SeriesKey, config: BacktestConfig) -> bool:

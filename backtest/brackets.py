@@ -1,8 +1,13 @@
-"""The life of a bracket in the portfolio: it is placed as the verdict has it, and it is settled when it has ended.
+"""The life of a bracket in the portfolio: it is placed as the verdict has it, waits for what happens next, is settled.
+
+What happens next is the end of a bar of its series; with bars or without, its entry expires by the clock, and a symbol
+that is not traded any more by its rules is left.
 
 Invariant: what is placed is what was judged; a result is taken into the account and its protections once.
 
     place(bracket, signal, verdict, terms, costs, tf, ts)
+    await_next(symbol, bracket, at, ends)
+    settle(book, stops, losses, limits, symbol, bracket, costs, fills, trade, trade_fills, at)
 """
 
 from __future__ import annotations
@@ -13,9 +18,19 @@ from contracts.kernel import Record, formula
 from contracts.rounding import whole_below
 from risk.protections import add_exit
 from venues.fills.account import excursion, net, risk
-from venues.fills.records import BY_BREAKEVEN, BY_LIQUIDATION, BY_STOP, BY_TRAIL, LIMIT, TRAIL
+from venues.fills.records import (
+    BY_BREAKEVEN,
+    BY_LIQUIDATION,
+    BY_STOP,
+    BY_TRAIL,
+    FOREVER,
+    LIMIT,
+    TRAIL,
+    WAITING,
+)
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 
@@ -34,6 +49,39 @@ def place(bracket: Record, signal: Record, verdict: Record, terms: Record, costs
     bracket.since_us, bracket.bar_us = ts, tf
     bracket.ttl_bars = signal.ttl_bars - (ts - signal.ts) // tf
     bracket.max_bars = terms.max_bars
+
+
+@formula
+def halt_of(symbol: Record, rules: NDArray[Any], rules_from: NDArray[np.int64]) -> int:
+    """When a version of a symbol's rules comes into force by which it is not traded; FOREVER = none does.
+
+    What holds a bracket looks at it when that instant comes, not before.
+
+    Args:
+        symbol: SYMBOL record, whose rules are those of now.
+        rules: RULES of all versions.
+        rules_from: Since when each holds.
+    """
+    for k in range(symbol.rules + 1, symbol.rules_end):
+        if rules[k].trading == 0:
+            return int(rules_from[k])
+    return FOREVER
+
+
+@formula
+def await_next(symbol: Record, bracket: Record, at: int, ends: int) -> None:
+    """Note the next bar of a symbol that holds a bracket, and when something can happen to it at the earliest.
+
+    Args:
+        symbol: SYMBOL record, written.
+        bracket: Its BRACKET.
+        at: The bar, if it is known.
+        ends: When that has ended; FOREVER = none is known.
+    """
+    symbol.at, symbol.ends = at, ends
+    due = min(ends, symbol.halts)
+    # Bars and expiry are on one grid: a bar that ends later opens too late to fill the entry.
+    symbol.due = min(due, bracket.expires_us) if bracket.state == WAITING else due
 
 
 @formula

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from contracts import InstrumentKey, InstrumentRules
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Conditions:
     """Common arrays, in which each symbol has its stretch.
 
@@ -73,7 +73,8 @@ class Conditions:
             start: Of the run: a perpetual without recorded funding has had a rate of 0 since then.
 
         Raises:
-            BacktestRefused: Rules are missing, or the instruments have different quotes.
+            BacktestRefused: Rules are missing, the capital buys more than can be counted, or the instruments have
+                different quotes.
             venues.fills.OrderRefused: The terms of the fill model are out of their range.
         """
         symbols = np.zeros(len(instruments), SYMBOL)
@@ -85,12 +86,12 @@ class Conditions:
         news_count = funding_count = 0
         for row, key in zip(symbols, instruments, strict=True):
             if key not in config.rules:
-                msg = f"no rules of {key}: record exchange rules first, or let `run_backtest` assume some"
+                msg = f"no rules of {key}: record exchange rules first, or assume some: with_rules(bars, config)"
                 raise BacktestRefused(msg)
             row["rules"] = len(versions)
             for at, one in config.rules[key]:
-                is_futures = one.contract_type != "SPOT"
-                parts["rules"].append(rules_of(one, is_futures=is_futures))
+                _check_counts(key, one, config)
+                parts["rules"].append(rules_of(one))
                 parts["costs"].append(costs_of(one, _terms(config, one)))
                 versions.append(one)
                 since.append(to_us(at))
@@ -131,13 +132,28 @@ class Conditions:
         )
 
 
+def _check_counts(key: InstrumentKey, rules: InstrumentRules, config: BacktestConfig) -> None:
+    """Refuse a capital that buys orders of too many ticks × steps to be counted exactly, where no rule bounds them."""
+    if rules.max_qty is not None or rules.market_max_qty is not None:
+        return
+    profile = config.profile
+    share = min(profile.symbol_exposure, profile.direction_exposure, float(min(profile.leverage, rules.most_leverage)))
+    most = config.capital * Decimal(str(profile.capital_share)) * Decimal(str(share))
+    most = most if rules.max_notional is None else min(most, rules.max_notional)
+    if most > _MOST_COUNT * rules.tick_size * rules.step_size:
+        would_do = _MOST_COUNT * rules.tick_size * rules.step_size * config.capital / most
+        msg = (
+            f"capital of {config.capital} is too much for {key}, whose orders no rule bounds: ticks of "
+            f"{rules.tick_size} × steps of {rules.step_size} could not be counted; about {would_do:.0f} would do, or "
+            "rules with a largest quantity"
+        )
+        raise BacktestRefused(msg)
+
+
 def _terms(config: BacktestConfig, rules: InstrumentRules) -> FillTerms:
-    leverage = Decimal(1)
-    if rules.contract_type != "SPOT":
-        leverage = min(Decimal(config.profile.leverage), rules.max_leverage)
     return FillTerms(
         slippage=Decimal(str(config.profile.slippage)),
-        leverage=leverage,
+        leverage=Decimal(min(config.profile.leverage, rules.most_leverage)),
         maintenance_margin=config.maintenance_margin,
         ambiguity=config.ambiguity,
     )
@@ -157,5 +173,7 @@ def _funding(
     return np.array([max(to_us(start) - _LONG_AGO, NEVER + 1)], np.int64), np.array([[0.0], [np.nan]])
 
 
+# Ticks × steps of an order stay so far below 2⁶³ that the account may grow sixtyfold.
+_MOST_COUNT = 2**57
 # Far enough for every window of the guard.
 _LONG_AGO = 7 * DAY

@@ -20,6 +20,7 @@ from backtest.bootstrap import Interval, intervals
 from backtest.lints import Finding, lint
 from backtest.monte_carlo import shuffled
 from backtest.report import NullPlace, Report, build
+from backtest.report.made_from import UNNAMED
 from backtest.run import run_backtest
 from backtest.workers import Workers
 
@@ -54,8 +55,8 @@ class Examination:
     band: tuple[float, float]
     null: NullPlace | None
 
-    def report(self, bars: Mapping[SeriesKey, pl.DataFrame]) -> Report:
-        """The page and its numbers; `bars` are drawn around the trades."""
+    def report(self, bars: Mapping[SeriesKey, pl.DataFrame], *, versions: Mapping[str, str] = UNNAMED) -> Report:
+        """The page and its numbers; `bars` are drawn around the trades, `versions` name parameters by their hash."""
         return build(
             self.result,
             findings=self.findings,
@@ -64,6 +65,7 @@ class Examination:
             null=self.null,
             band=self.band,
             bars=bars,
+            versions=versions,
         )
 
 

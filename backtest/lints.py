@@ -18,6 +18,7 @@ import numpy as np
 import polars as pl
 
 from backtest.metrics import DAY, Metrics, StatisticsRefused, column, instants
+from contracts import Timeframe
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,6 +37,8 @@ ONE_PART_SHARE, FEWEST_PARTS = 0.5, 3
 # Losses in a row that fewer than one in twenty such results would show if losses were independent.
 STREAK_CHANCE, SHORT_STREAK = 0.05, 5
 COST_SHARE = 0.5
+# So many symbols are named before the rest is only counted.
+_NAMES = 6
 
 _RANKS: dict[Severity, int] = {"severe": 0, "warning": 1}
 
@@ -93,10 +96,12 @@ def lint(
         msg = f"the band of a result is its worst and its best, received {band[0]} and {band[1]}"
         raise StatisticsRefused(msg)
     found = [
+        *_lost(metrics),
         *_too_few_trades(metrics),
         *_carried_by_few(trades),
         *_needs_ambiguous_bars(band),
         *_liquidated(trades),
+        *_bars_ended(trades, equity),
         *_eaten_by_costs(metrics),
         *_stale(stale),
         *_flat(equity, metrics),
@@ -106,6 +111,17 @@ def lint(
         *_losing_streak(trades, metrics),
     ]
     return sorted(found, key=lambda finding: _RANKS[finding.severity])
+
+
+def _lost(metrics: Metrics) -> Iterator[Finding]:
+    if metrics.trades and metrics.net_pnl < 0:
+        yield Finding(
+            code="lost",
+            severity="severe",
+            text=f"It lost {abs(metrics.net_pnl):,.2f} after all costs. Nothing below makes that worth trading.",
+            value=metrics.net_pnl,
+            limit=0.0,
+        )
 
 
 def _too_few_trades(metrics: Metrics) -> Iterator[Finding]:
@@ -187,16 +203,37 @@ def _liquidated(trades: pl.DataFrame) -> Iterator[Finding]:
         )
 
 
+def _bars_ended(trades: pl.DataFrame, equity: pl.DataFrame) -> Iterator[Finding]:
+    # Left at a close after which at least one bar more of its timeframe would have ended within the run.
+    last = equity["ts"].max()
+    left = trades.filter(pl.col("exit_reason") == "END").select("symbol", "tf", "exit_ts").iter_rows()
+    ended = [symbol for symbol, tf, at in left if at + Timeframe(tf).duration <= last]
+    if ended:
+        symbols = sorted(set(ended))
+        rest = len(symbols) - _NAMES
+        named = ", ".join(symbols[:_NAMES]) + (f" and {rest} more" if rest > 0 else "")
+        yield Finding(
+            code="bars_ended",
+            severity="warning",
+            text=f"{_counted(len(ended), 'position')} ({named}) ended because the bars did, or because the symbol was "
+            "not traded any more: at the last close, which nobody may have got. Find out whether it was delisted or "
+            "its history is cut off; one whose rules do not tell takes up its place among the positions to the end.",
+            value=float(len(ended)),
+            limit=0.0,
+        )
+
+
 def _eaten_by_costs(metrics: Metrics) -> Iterator[Finding]:
     costs = metrics.fees + metrics.funding
     gross = metrics.net_pnl + costs
     if gross > 0 and costs > COST_SHARE * gross:
         share = costs / gross
+        end = "they turned a gain into a loss" if share > 1 else "a little more slippage than assumed ends the profit"
         yield Finding(
             code="eaten_by_costs",
             severity="severe" if share >= 1 else "warning",
-            text=f"Fees and funding took {share:.0%} of what the trades made. Trade less often, enter by limit, or "
-            "choose wider targets; a little more slippage than assumed ends the profit.",
+            text=f"Fees and funding took {share:.0%} of what the trades made: {end}. Trade less often, enter by limit, "
+            "or choose wider targets.",
             value=share,
             limit=COST_SHARE,
         )

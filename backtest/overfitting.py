@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 _NORMAL = NormalDist()
 _EULER = 0.5772156649015329
 
+# Into how many blocks CSCV cuts time, where nobody says otherwise.
+BLOCKS = 16
+
 # Of 20 blocks half can be chosen in 184,756 ways; of 30, in 155 million.
 _MOST_BLOCKS = 20
 
@@ -216,7 +219,7 @@ class Overfitting:
         }
 
 
-def overfitting_probability(returns: NDArray[np.float64], *, blocks: int = 16) -> Overfitting:
+def overfitting_probability(returns: NDArray[np.float64], *, blocks: int = BLOCKS) -> Overfitting:
     """Probability of backtest overfitting by combinatorially symmetric cross-validation, over every split there is.
 
     Time is cut into blocks of equal length (within one row); each half of them is once the past that the best trial is

@@ -1,9 +1,9 @@
 """The portfolio's loop: bars happen to brackets, signals are evaluated, and every verdict is written down.
 
-Time goes from one instant at which something can happen to the next: the end of a bar of a series with a bracket, or
-of one at which a signal lives. At each instant bars come first, of all symbols, then signals, the shortest timeframe
-first: what is decided knows every bar that has ended by then and nothing else. Bars at which nothing can happen cost
-nothing.
+Time goes from one instant at which something can happen to the next: a bar of a series with a bracket ends, or one at
+which a signal lives; an entry expires; a symbol ceases to be traded. At each instant brackets come first, of all
+symbols, then signals, the shortest timeframe first: what is decided knows every bar that has ended by then and nothing
+else. Bars at which nothing can happen cost nothing.
 
 A bracket that is placed at the end of a bar meets the market with the next one. Who evaluates a signal after that sees
 its symbol taken.
@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numba import types
 
-from backtest import account, records, rows
+from backtest import account, looks, records, rows
 from backtest import brackets as bracket_lives
-from backtest.account import free, recount, revalue
-from backtest.brackets import place, settle
+from backtest.account import free, observe, recount, revalue
+from backtest.brackets import await_next, halt_of, place, settle
+from backtest.looks import describe, end_of, is_over, look_around, look_on
 from backtest.records import (
     DAY,
     FOREVER,
@@ -47,7 +48,6 @@ from contracts import rounding
 from contracts.kernel import Record, counts, formula, instants, kernel, reals
 from risk import evaluation
 from risk.evaluation import evaluate
-from risk.guards import nearest_event
 from risk.records import limits_type, losses_type, news_type, rules_type, situation_type, stops_type, verdict_type
 from venues.fills import account as fill_account
 from venues.fills import asked, drill, prices
@@ -59,8 +59,7 @@ from venues.fills.drill import resolve
 from venues.fills.records import (
     ACCEPTED,
     BY_EXPIRY,
-    CLOSED,
-    WAITING,
+    DONE,
     bracket_type,
     costs_type,
     fill_type,
@@ -82,6 +81,7 @@ _SOURCES = (
     evaluation,
     fill_account,
     fill_records,
+    looks,
     one_bar,
     prices,
     records,
@@ -96,41 +96,6 @@ def _turn_day(book: Record, day: int) -> None:
     """Begin a UTC day with the equity there is."""
     if day > book.day:
         book.day, book.day_start = day, book.equity
-
-
-@formula
-def _describe(
-    situation: Record, signal: Record, symbol: Record, book: Record, stops: Record, losses: Record, ts: int
-) -> None:
-    """What is known of a signal at a bar, but for the bar's own numbers and the guards'."""
-    situation.now = situation.ts = ts
-    situation.side, situation.signal_ts, situation.ttl_bars = signal.side, signal.ts, signal.ttl_bars
-    situation.zone_active = 1 if signal.zone_ends > ts else 0
-    situation.structure, situation.triggers = signal.structure, signal.triggers
-    situation.entry, situation.stop, situation.atr14 = signal.entry, signal.stop, signal.atr14
-    situation.last_stop, situation.stops_tripped = losses.last_stop, stops.tripped
-    situation.losses_tripped = losses.tripped
-    situation.equity, situation.day_start, situation.peak = book.equity, book.day_start, book.peak
-    situation.positions, situation.brackets = book.held, symbol.holding
-    situation.symbol_notional = symbol.notional
-    situation.long_notional, situation.short_notional = book.long_notional, book.short_notional
-    situation.heat = book.heat
-
-
-@formula
-def _look_on(series: Record, signals: NDArray[Any], open_time: NDArray[np.int64], at: int) -> None:
-    """Find the next bar of a series, from `at` on, at which one of its signals lives."""
-    series.at, series.due = series.end, FOREVER
-    if at < series.end:
-        tf = series.tf
-        closes = open_time[at] + tf
-        k = series.signal
-        while k < series.signals_end and (signals[k].acted or signals[k].ts + signals[k].ttl_bars * tf <= closes):
-            k += 1
-        series.signal = k
-        if k < series.signals_end:
-            series.at = at if signals[k].ts <= closes else signals[k].bar
-            series.due = open_time[series.at] + tf
 
 
 @formula
@@ -240,121 +205,106 @@ def walk(  # noqa: C901 - one instant after the other; what can be apart is, abo
         disagree, which they must not.
     """
     for i in range(series.size):
-        _look_on(series[i], signals, open_time, series[i].fresh)
+        look_on(series[i], signals, open_time, series[i].fresh)
     for k in range(book.held):
-        symbol = symbols[held[k]]
-        one = series[symbol.series]
-        symbol.at, symbol.due = one.fresh, FOREVER
-        if one.fresh < one.end:
-            symbol.due = open_time[one.fresh] + one.tf
+        symbol, one = symbols[held[k]], series[symbols[held[k]].series]
+        await_next(symbol, brackets[held[k]], one.fresh, end_of(one, open_time, one.fresh))
+    now = NEVER
     while True:
-        # What comes next: of one instant the bars before the signals.
-        ts, bars_of, look_at = FOREVER, -1, -1
+        # What comes next: of one instant everything that happens to brackets before the signals.
+        ts, holder, looker = FOREVER, -1, -1
         for k in range(book.held):
             if symbols[held[k]].due < ts:
-                ts, bars_of = symbols[held[k]].due, held[k]
+                ts, holder = symbols[held[k]].due, held[k]
         for i in range(series.size):
             if series[i].due < ts:
-                ts, bars_of, look_at = series[i].due, -1, i
+                ts, holder, looker = series[i].due, -1, i
         if ts > until:
             break
+        if ts > now or looker >= 0:
+            observe(book)
+        now = ts
         sample(book, samples, ts)
 
-        if bars_of >= 0:
-            symbol, bracket = symbols[bars_of], brackets[bars_of]
+        if holder >= 0:
+            symbol, bracket = symbols[holder], brackets[holder]
             one, terms_of = series[symbol.series], costs[symbol.costs]
-            at = symbol.at
-            opened = open_time[at]
             _turn_day(book, (ts - 1) // DAY)
-            while symbol.settled < symbol.funding_end and funding_time[symbol.settled] <= opened:
-                mark = funding_mark[symbol.settled]
-                if mark != mark:
-                    mark = bar_open[at]
-                fund(bracket, terms_of, funding_rate[symbol.settled], mark)
-                symbol.settled += 1
-            first, end, finer = 0, 0, one.tf
-            if one.finer >= 0:
-                inside = series[one.finer]
-                finer = inside.tf
-                first = _first_bar(open_time, inside.first, inside.end, opened)
-                end = _first_bar(open_time, first, inside.end, ts)
-            code = resolve(
-                bracket,
-                terms_of,
-                bar_open[at],
-                high[at],
-                low[at],
-                close[at],
-                opened,
-                ts,
-                open_time,
-                bar_open,
-                high,
-                low,
-                close,
-                first,
-                end,
-                finer,
-                fills[bars_of],
-            )
-            if bracket.state == WAITING and bracket.expires_us <= ts:
-                # No bar is left that could fill it: the symbol is free for the signals of this instant.
-                finish(bracket, BY_EXPIRY, bracket.expires_us)
-                code = CLOSED
-            symbol.mark = close[at]
-            symbol.at, symbol.due = at + 1, FOREVER
-            if at + 1 < one.end:
-                symbol.due = open_time[at + 1] + one.tf
-            if code == CLOSED:
+            if ts == symbol.ends:
+                at = symbol.at
+                opened = open_time[at]
+                while symbol.settled < symbol.funding_end and funding_time[symbol.settled] <= opened:
+                    mark = funding_mark[symbol.settled]
+                    if mark != mark:
+                        mark = bar_open[at]
+                    fund(bracket, terms_of, funding_rate[symbol.settled], mark)
+                    symbol.settled += 1
+                first, end, finer = 0, 0, one.tf
+                if one.finer >= 0:
+                    inside = series[one.finer]
+                    finer = inside.tf
+                    first = _first_bar(open_time, inside.first, inside.end, opened)
+                    end = _first_bar(open_time, first, inside.end, ts)
+                resolve(
+                    bracket,
+                    terms_of,
+                    bar_open[at],
+                    high[at],
+                    low[at],
+                    close[at],
+                    opened,
+                    ts,
+                    open_time,
+                    bar_open,
+                    high,
+                    low,
+                    close,
+                    first,
+                    end,
+                    finer,
+                    fills[holder],
+                )
+                symbol.mark, symbol.marked = close[at], ts
+                await_next(symbol, bracket, at + 1, end_of(one, open_time, at + 1))
+            elif ts == symbol.halts:
+                close_out(bracket, terms_of, symbol.mark, ts, fills[holder])
+            else:
+                finish(bracket, BY_EXPIRY, ts)
+            if bracket.state == DONE:
                 settle(
                     book,
                     stops,
-                    losses[bars_of],
+                    losses[holder],
                     limits,
                     symbol,
                     bracket,
                     terms_of,
-                    fills[bars_of],
+                    fills[holder],
                     trades[book.trades],
                     trade_fills,
-                    bars_of,
+                    holder,
                 )
-                free(book, symbols, held, bars_of)
+                free(book, symbols, held, holder)
             else:
                 revalue(symbol, bracket, terms_of, limits)
             recount(book, symbols, brackets, held)
             continue
 
         _turn_day(book, ts // DAY)
-        one = series[look_at]
+        one = series[looker]
         at = one.at
         symbol = symbols[one.symbol]
-        while symbol.rules + 1 < symbol.rules_end and rules_from[symbol.rules + 1] <= ts:
-            symbol.rules += 1
-        while symbol.news < symbol.news_end and news[symbol.news].end + DAY < ts:
-            symbol.news += 1
-        while symbol.funding < symbol.funding_end and funding_time[symbol.funding] <= ts:
-            symbol.funding += 1
-        situation.tf, situation.close, situation.vol_state = one.tf, close[at], vol_state[at]
-        situation.news, situation.news_limit = NEVER, 0
-        if symbol.news < symbol.news_end:
-            away, limit = nearest_event(news[symbol.news : symbol.news_end], limits, ts)
-            situation.news, situation.news_limit = away, limit
-        situation.funding_last = situation.funding_next = NEVER
-        situation.funding_rate = np.nan
-        if symbol.funding > symbol.funding_begin:
-            situation.funding_last = funding_time[symbol.funding - 1]
-            situation.funding_rate = funding_rate[symbol.funding - 1]
-        if symbol.funding < symbol.funding_end:
-            situation.funding_next = funding_time[symbol.funding]
+        situation.now, situation.ts, situation.tf = ts, ts, one.tf
+        situation.close, situation.vol_state = close[at], vol_state[at]
+        look_around(situation, symbol, limits, ts, rules_from, news, funding_time, funding_rate)
         for k in range(one.signal, one.signals_end):
             signal = signals[k]
             if signal.ts > ts:
                 break
-            if signal.acted or ts >= signal.ts + signal.ttl_bars * one.tf:
+            if is_over(signal, one.tf, ts):
                 continue
             of_symbol = losses[one.symbol]
-            _describe(situation, signal, symbol, book, stops, of_symbol, ts)
+            describe(situation, signal, symbol, book, stops, of_symbol)
             evaluate(situation, limits, rules[symbol.rules], verdict)
             write_account(book, stops, accounts)
             write_standing(book, symbol, of_symbol, standings)
@@ -362,6 +312,7 @@ def walk(  # noqa: C901 - one instant after the other; what can be apart is, abo
             row = decisions[book.decisions]
             row.ts, row.close, row.signal, row.vol_state = ts, situation.close, signal.number, vol_state[at]
             row.passed, row.first, row.rules = verdict.passed, verdict.first, symbol.rules
+            row.zone_active = situation.zone_active
             row.account, row.standing, row.guard = book.accounts - 1, symbol.standing, symbol.guard
             book.decisions += 1
             if verdict.first >= 0:
@@ -372,17 +323,18 @@ def walk(  # noqa: C901 - one instant after the other; what can be apart is, abo
             if refused(bracket, terms_of) != ACCEPTED:
                 return int(signal.number)
             signal.acted = 1
-            symbol.holding, symbol.series, symbol.signal = 1, look_at, signal.number
-            symbol.costs, symbol.settled, symbol.mark = symbol.rules, symbol.funding, close[at]
-            symbol.at, symbol.due = at + 1, FOREVER
-            if at + 1 < one.end:
-                symbol.due = open_time[at + 1] + one.tf
+            symbol.holding, symbol.series, symbol.signal = 1, looker, signal.number
+            symbol.costs, symbol.settled = symbol.rules, symbol.funding
+            symbol.mark, symbol.marked = close[at], ts
+            symbol.halts = halt_of(symbol, rules, rules_from)
+            await_next(symbol, bracket, at + 1, end_of(one, open_time, at + 1))
             held[book.held] = one.symbol
             book.held += 1
             revalue(symbol, bracket, terms_of, limits)
             recount(book, symbols, brackets, held)
-        _look_on(one, signals, open_time, at + 1)
+        look_on(one, signals, open_time, at + 1)
     # Everything that could happen by then has; the next call knows no more of it than the records do.
+    observe(book)
     sample(book, samples, until)
     return WELL
 
@@ -410,11 +362,14 @@ def end(
     trade_fills: NDArray[Any],
     samples: NDArray[Any],
 ) -> None:
-    """Close what is held at its last price, because the bars end; see `walk` for the arguments."""
+    """Close what is held at its last price, as of the bar that told it; see `walk` for the arguments.
+
+    A bar that did not come is no news: that a symbol's bars had ended before nobody knew until now.
+    """
     while book.held > 0:
         at = held[0]
         symbol, bracket, terms_of = symbols[at], brackets[at], costs[symbols[at].costs]
-        close_out(bracket, terms_of, symbol.mark, until, fills[at])
+        close_out(bracket, terms_of, symbol.mark, symbol.marked, fills[at])
         settle(
             book,
             stops,
@@ -429,7 +384,8 @@ def end(
             at,
         )
         free(book, symbols, held, at)
-        recount(book, symbols, brackets, held)
+    recount(book, symbols, brackets, held)
+    observe(book)
     row = samples[book.samples]
     row.ts, row.equity, row.peak = until, book.equity, book.peak
     book.samples += 1

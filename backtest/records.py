@@ -80,12 +80,15 @@ SYMBOL = np.dtype(
         ("holding", "<i8"),
         ("series", "<i8"),  # whose signal it came from, and whose bars it walks
         ("at", "<i8"),  # its next bar
-        ("due", "<i8"),  # when that bar has ended; FOREVER = none is known
+        ("ends", "<i8"),  # when that bar has ended; FOREVER = none is known
+        ("halts", "<i8"),  # when its rules cease to be those of a symbol that is traded; FOREVER = they do not
+        ("due", "<i8"),  # when something can happen to it next
         ("costs", "<i8"),  # the version it was placed under
         ("settled", "<i8"),  # the first settlement of funding that it has not met
         ("signal", "<i8"),
         ("worth", "<f8"),  # its result so far, open part at `mark`
         ("mark", "<f8"),
+        ("marked", "<i8"),  # the instant of that close
         ("notional", "<f8"),
         ("heat", "<f8"),
         # the last rows that were written for it
@@ -137,7 +140,8 @@ DECISION = np.dtype(
         ("signal", "<i4"),
         ("passed", "<i4"),  # bit k: gate k passed
         ("first", "<i2"),  # the first that failed; −1 = none, and a bracket was placed
-        ("vol_state", "<i2"),
+        ("vol_state", "<i1"),
+        ("zone_active", "<i1"),
         ("rules", "<i4"),
         ("account", "<i4"),
         ("standing", "<i4"),

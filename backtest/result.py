@@ -20,6 +20,7 @@ import numpy as np
 import polars as pl
 
 from backtest.assumptions import assumptions_of
+from backtest.config import BacktestRefused
 from backtest.metrics import Metrics, daily_returns, metrics_of
 from engine import ENGINE_VERSION
 from risk.evaluation import evaluate
@@ -38,15 +39,19 @@ if TYPE_CHECKING:
 
 _TS: Final = pl.Datetime("us", "UTC")
 _AT_ONCE = 200_000  # decisions, where all of them are looked at
+# What of a signal is known at its instant.
+_OF_SIGNAL: Final = ("series", "ts", "side", "entry", "stop", "atr14", "ttl_bars", "structure", "triggers")
+_ZONE: Final = ("zone_kind", "zone_created_ts", "zone_lo", "zone_hi")
+_SHOWN = 3  # series that are named before the rest is counted
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class BacktestResult:
     """A finished run.
 
     Attributes:
         config: What was asked.
-        start: Open time of the first bar.
+        start: When the account began: open time of the first bar, or `config.start`.
         until: End of the last.
         written: Its rows.
         book: The account at the end, one BOOK record.
@@ -57,6 +62,14 @@ class BacktestResult:
     until: datetime
     written: Written
     book: NDArray[np.void]
+
+    def __repr__(self) -> str:
+        keys = list(map(str, self.written.keys))
+        series = ", ".join(keys[:_SHOWN]) + (f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else "")
+        return (
+            f"BacktestResult({series}, {self.start:%Y-%m-%d %H:%M} to {self.until:%Y-%m-%d %H:%M}, "
+            f"{self.trades.height} trades, net {self.trades['pnl'].sum():.2f}, fingerprint {self.fingerprint[:12]})"
+        )
 
     @cached_property
     def trades(self) -> pl.DataFrame:
@@ -92,6 +105,13 @@ class BacktestResult:
                 "zone_strength": told["zone_strength"],
             }
         )
+
+    @cached_property
+    def zones(self) -> pl.DataFrame:
+        """A row a trade: the zone of its signal, null = none; `zone_kind`, `zone_created_ts`, `zone_lo`, `zone_hi`."""
+        rows = self.written.rows("trades")
+        signals = rows["signal"][rows["entered"] != 0].tolist()
+        return self.written.told.select(pl.col(_ZONE).gather(signals)).with_row_index("trade_id")
 
     @cached_property
     def fills(self) -> pl.DataFrame:
@@ -176,7 +196,7 @@ class BacktestResult:
 
     @property
     def max_drawdown(self) -> float:
-        """The deepest fall below a peak, as a fraction of it, looked at after every bar."""
+        """The deepest fall below a peak, as a fraction of it, looked at whenever bars have ended."""
         return float(self.book["drawdown"][0])
 
     @property
@@ -194,39 +214,54 @@ class BacktestResult:
         """sha256 of everything that came out, bit by bit, and of what was asked: equal inputs give equal ones."""
         digest = hashlib.sha256(f"{self.config.hash}|{ENGINE_VERSION}|{self.start}|{self.until}".encode())
         digest.update("|".join(map(str, self.written.keys)).encode())
-        for name, without in (("trades", ("signal",)), ("fills", ()), ("samples", ())):
+        signals, rank = self._signals_in_order()
+        digest.update(signals)
+        for name in ("trades", "fills", "samples"):
             rows = self.written.rows(name)
             for column in rows.dtype.names or ():
-                if column not in without:
-                    digest.update(rows[column].tobytes())
-        decisions, signals = self.written.rows("decisions"), self.written.signals
+                values = rank[rows[column]] if column == "signal" else rows[column]
+                digest.update(values.tobytes())
+        decisions = self.written.rows("decisions")
         for first in range(0, decisions.size, _AT_ONCE):
             some = decisions[first : first + _AT_ONCE]
-            for column in ("ts", "close", "passed", "first", "vol_state", "rules"):
+            digest.update(rank[some["signal"]].tobytes())
+            for column in ("ts", "close", "passed", "first", "vol_state", "zone_active", "rules"):
                 digest.update(some[column].tobytes())
-            # What names a signal in the run; the rest of it is the engine's, whose version and parameters are told.
-            for column in ("series", "ts", "side", "entry", "stop"):
-                digest.update(signals[column][some["signal"]].tobytes())
             for name, place in (("accounts", "account"), ("standings", "standing"), ("guards", "guard")):
                 named = self.written.rows(name)
                 for column in named.dtype.names or ():
                     digest.update(named[column][some[place]].tobytes())
         return digest.hexdigest()
 
+    def _signals_in_order(self) -> tuple[bytes, NDArray[np.int64]]:
+        """All that is told of the signals, by time, and where each stands there: numbers depend on the calls."""
+        signals = self.written.signals
+        order = np.lexsort((signals["series"], signals["ts"]))
+        rank = np.empty_like(order)
+        rank[order] = np.arange(order.size)
+        columns = [signals[column][order].tobytes() for column in _OF_SIGNAL]
+        told = self.written.told.select(pl.all().gather(order)).with_columns(pl.col("zone_created_ts").to_physical())
+        return b"".join([*columns, told.write_csv().encode()]), rank
+
     def explain(self, row: int) -> dict[str, Any]:
         """One decision in full: every gate with value, limit and text, and the bracket that was looked at.
 
         Args:
-            row: Of `decisions`.
+            row: Of `decisions`, from 0.
+
+        Raises:
+            BacktestRefused: There is no such row.
         """
-        one = self.written.rows("decisions")[row]
+        decisions = self.written.rows("decisions")
+        _check_row(row, decisions.size)
+        one = decisions[row]
         verdict = self._evaluated(one)
         rules = self.written.conditions.versions[int(one["rules"])]
         first = int(verdict["first"])
-        tick, step = rules.tick_size, rules.step_size
+        tick, step = rules.tick_size, rules.lot_size
         rungs = range(int(verdict["targets"]))
         return {
-            **self.decisions.row(row, named=True),
+            **self.decisions.row(int(row), named=True),
             "entry": int(verdict["entry"]) * tick,
             "sl": int(verdict["stop"]) * tick,
             "size": int(verdict["steps"]) * step if first < 0 else 0 * step,
@@ -242,10 +277,10 @@ class BacktestResult:
         row = situation[0]
         row["now"] = row["ts"] = decision["ts"]
         row["tf"], row["close"] = written.keys[int(signal["series"])].tf.us, decision["close"]
-        row["vol_state"] = decision["vol_state"]
+        row["vol_state"], row["zone_active"] = decision["vol_state"], decision["zone_active"]
         for name in ("side", "ttl_bars", "structure", "triggers", "entry", "stop", "atr14"):
             row[name] = signal[name]
-        row["signal_ts"], row["zone_active"] = signal["ts"], signal["zone_ends"] > decision["ts"]
+        row["signal_ts"] = signal["ts"]
         for name, place in (("accounts", "account"), ("standings", "standing"), ("guards", "guard")):
             given = written.rows(name)[int(decision[place])]
             for column in given.dtype.names or ():
@@ -265,6 +300,12 @@ class BacktestResult:
             name: pl.Series(texts, dtype=pl.String).gather(series) if series.size else pl.Series(dtype=pl.String)
             for name, texts in columns.items()
         }
+
+
+def _check_row(row: object, rows: int) -> None:
+    if not isinstance(row, int | np.integer) or not 0 <= row < rows:
+        msg = f"there is no decision {row!r} to explain: give the number of a row of `decisions`, which has {rows}"
+        raise BacktestRefused(msg)
 
 
 def _gate(verdict: np.void, place: int) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 It holds the engines of its instruments, the account, and what was written so far. Where calls begin and end changes no
 row; a session that was saved and restored goes on as if it had not been. `run_backtest` is one call of it.
 
-Every call brings all series to the same instant: what ends by then is in it, what ends later is not.
+Every call brings all series to the same instant: what ends by then is in it, what ends later is not. Until
+`config.start` bars only warm the engines up: the account begins there, and earlier signals are never traded.
 
     session = Session(keys, config, start=first_open)
     session.advance({key: january}); session.advance({key: february})
@@ -19,31 +20,29 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import polars as pl
 
-from backtest.carried import PRICES, Carried, living_at
+from backtest.carried import Carried, living_at
 from backtest.conditions import Conditions
 from backtest.config import BacktestRefused
-from backtest.market import TABLES, Stretch
+from backtest.engines import Engines
+from backtest.layout import laid_out, wired
+from backtest.market import Stretch, check_bars, check_key
 from backtest.portfolio import WELL, end, walk
 from backtest.records import (
     ACCOUNT,
     BOOK,
     DAY,
     DECISION,
-    FOREVER,
     GUARD,
     SAMPLE,
-    SERIES,
-    SIGNAL,
     STANDING,
     TRADE,
     TRADE_FILL,
 )
 from backtest.result import BacktestResult
-from backtest.saved import frame_of, of_bytes, of_frame, of_text, packed, unpacked
+from backtest.saved import of_text, packed, unpacked
 from backtest.written import Written
-from contracts import InstrumentKey, SeriesKey, from_us, to_us
+from contracts import SeriesKey, from_us, to_us
 from contracts.kernel import warm_up
-from engine import SymbolEngine
 from risk.records import LOSSES, SITUATION, STOPS, VERDICT, nothing_yet
 from venues.fills.records import BRACKET, FILL, MAX_FILLS
 
@@ -65,7 +64,11 @@ class Session:
     Args:
         keys: The series it is fed.
         config: Of the run; has rules for every instrument.
-        start: When the account begins: the open time of the first bar.
+        start: Open time of the first bar.
+
+    Attributes:
+        start: When the account begins: with the first bar, or at `config.start` where that is later.
+        until: Up to which instant everything is decided, µs.
 
     Raises:
         BacktestRefused: There is no series, none is traded, or the configuration does not fit them.
@@ -74,6 +77,8 @@ class Session:
     def __init__(self, keys: Sequence[SeriesKey], config: BacktestConfig, *, start: datetime) -> None:
         warm_up()
         self.config = config
+        for key in keys:
+            check_key(key)
         # Signals of one instant are looked at from the shortest timeframe to the longest.
         self.keys = sorted(set(keys), key=lambda key: (key.tf.us, key.venue, key.symbol))
         self.traded = [key for key in self.keys if config.trade is None or str(key.tf) in config.trade]
@@ -82,13 +87,13 @@ class Session:
             msg = f"nothing to trade: signals of {wanted} are asked for, and the series are {_listed(self.keys)}"
             raise BacktestRefused(msg)
         self.instruments = sorted({key.instrument for key in self.keys})
-        self.conditions = Conditions.of(self.instruments, config, start=start)
-        self.start = start
-        self.until = to_us(start)
+        self._first_bar, self.until = start, to_us(start)
+        self.start = start if config.start is None else max(start, config.start)
+        self.conditions = Conditions.of(self.instruments, config, start=self.start)
         self.written = Written.nothing(self.keys, self.conditions)
-        self._series = self._wired()
+        self._series = wired(self.keys, self.instruments)
         self._carried = [Carried() for _ in self.keys]
-        self._engines = {instrument: self._engine(instrument) for instrument in self.instruments}
+        self._engines = Engines(self.traded, self.keys, config)
         count = len(self.instruments)
         self._symbols = self.conditions.symbols.copy()
         self._brackets, self._losses = np.zeros(count, BRACKET), np.repeat(nothing_yet(LOSSES), count)
@@ -97,10 +102,11 @@ class Session:
         self._book = np.zeros(1, BOOK)
         row = self._book[0]
         row["closed"] = row["equity"] = row["peak"] = row["day_start"] = float(config.capital)
-        row["day"] = self.until // DAY
+        begin = to_us(self.start)
+        row["day"] = begin // DAY
         row["sample_us"] = config.sample // timedelta(microseconds=1)
-        row["sampled"] = self.until - self.until % row["sample_us"]
-        row["last_exit"] = self.until
+        row["sampled"] = begin - begin % row["sample_us"]
+        row["last_exit"] = begin
 
     def advance(
         self,
@@ -117,53 +123,41 @@ class Session:
             tables: What the engine made of these bars, where that is known already; None = compute it.
 
         Raises:
-            BacktestRefused: A series is none of the session's, a bar comes too late, or ends after `until`. Nothing
-                has changed but the engines.
+            BacktestRefused: A series is none of the session's, a row is no bar, a bar comes too late or ends after
+                `until`, or `until` lies before what is decided. Nothing has changed.
         """
-        for key in bars:
-            if key not in self.keys:
-                msg = f"{key} is none of the session's series: {_listed(self.keys)}"
-                raise BacktestRefused(msg)
+        last = self._reached({key: check_bars(key, frame) for key, frame in bars.items()}, until)
         stretches: dict[SeriesKey, Stretch] = {}
-        ended: dict[SeriesKey, pl.DataFrame] = {}
+        # The tables are large: those of one instrument are let go before the next one's are made.
         for instrument in self.instruments:
             given = {key: frame for key, frame in bars.items() if key.instrument == instrument}
-            known = self._computed(instrument, given) if tables is None else tables
+            known = self._engines.advance(instrument, given) if tables is None else tables
             for key, frame in given.items():
-                traded = key in self.traded
-                stretches[key] = Stretch.of(key, frame, known.get(key, {}), traded=traded)
-                # The tables are large: of those that are not needed any more nothing is held.
-                if traded and self._carried[self.keys.index(key)].signals.size:
-                    ended[key] = known[key]["zones"]
-        self.step(stretches, until=until, zones=ended)
+                active = self._carried[self.keys.index(key)].zones
+                stretches[key] = Stretch.of(key, frame, known.get(key, {}), traded=key in self.traded, zones=active)
+        self._happen(stretches, last)
 
-    def step(
-        self,
-        stretches: Mapping[SeriesKey, Stretch],
-        *,
-        until: datetime | None = None,
-        zones: Mapping[SeriesKey, pl.DataFrame] | None = None,
-    ) -> None:
+    def step(self, stretches: Mapping[SeriesKey, Stretch], *, until: datetime | None = None) -> None:
         """`advance` with what was prepared before.
 
         Args:
             stretches: By series.
             until: See `advance`.
-            zones: Zones that changed with these bars: what ends the life of earlier signals' zones.
+
+        Raises:
+            BacktestRefused: See `advance`.
         """
-        ends = [int(one.open_time[-1]) + key.tf.us for key, one in stretches.items() if one.open_time.size]
-        last = to_us(until) if until is not None else max(ends, default=self.until)
-        self._check_times(stretches, ends, last)
-        for at, key in enumerate(self.keys):
-            if zones and key in zones and self._carried[at].signals.size:
-                self._carried[at].end_zones(zones[key])
-        columns, signals = self._laid_out(stretches)
-        self._walked(columns, signals, last)
-        self._carry_on(stretches, signals, last)
-        self.until = last
+        self._happen(stretches, self._reached({key: one.open_time for key, one in stretches.items()}, until))
 
     def finish(self) -> BacktestResult:
-        """Close what is open at its last price, and tell the whole result. The session ends with it."""
+        """Close what is open at its last price, and tell the whole result. The session ends with it.
+
+        Raises:
+            BacktestRefused: The account has not begun: there were no bars, or all of them ended by `config.start`.
+        """
+        if self.until <= to_us(self.start):
+            msg = f"signals are traded from {self.start} on, and the bars end at {from_us(self.until)}: load later bars"
+            raise BacktestRefused(msg if self.config.start is None else f"{msg}, or begin sooner")
         room = int(self._book["held"][0])
         trades, fills = np.zeros(room, TRADE), np.zeros(room * MAX_FILLS, TRADE_FILL)
         samples = np.zeros(1, SAMPLE)
@@ -192,12 +186,8 @@ class Session:
         arrays["of"] = of_text(self._name())
         arrays["until"] = np.array([self.until])
         for at, carried in enumerate(self._carried):
-            arrays[f"carried.{at}.signals"], arrays[f"carried.{at}.zones"] = carried.signals, of_frame(carried.zones)
-            arrays[f"carried.{at}.open_time"], arrays[f"carried.{at}.prices"] = carried.open_time, carried.prices
-        for instrument, engine in self._engines.items():
-            for tf, snapshot in (engine.snapshots() if engine is not None else {}).items():
-                arrays[f"engine.{instrument}.{tf}"] = of_bytes(snapshot)
-        return packed(arrays | self.written.saved())
+            arrays |= carried.saved(f"carried.{at}")
+        return packed(arrays | self._engines.saved() | self.written.saved())
 
     @classmethod
     def restored(cls, data: bytes, keys: Sequence[SeriesKey], config: BacktestConfig, *, start: datetime) -> Self:
@@ -214,107 +204,56 @@ class Session:
         for name in _STATE:
             setattr(session, f"_{name}", arrays[name].copy())
         session.until = int(arrays["until"][0])
-        for at in range(len(session.keys)):
-            parts = {name: arrays[f"carried.{at}.{name}"] for name in ("signals", "zones", "open_time", "prices")}
-            session._carried[at] = Carried(
-                parts["signals"].copy(), frame_of(parts["zones"]), parts["open_time"], parts["prices"]
-            )
-        for instrument, engine in session._engines.items():
-            if engine is not None:
-                blobs = {tf: arrays[f"engine.{instrument}.{tf}"].tobytes() for tf in engine.engines}
-                sub = {tf: str(of) for tf, of in engine.sub.items()}
-                session._engines[instrument] = SymbolEngine.restore(blobs, sub=sub)
+        session._carried = [Carried.restored(arrays, f"carried.{at}") for at in range(len(session.keys))]
+        session._engines.restore(arrays)
         session.written.restore(arrays)
         return session
 
     def _name(self) -> str:
-        return f"{self.config.hash}|{self.start}|{_listed(self.keys)}"
+        return f"{self.config.hash}|{self._first_bar}|{_listed(self.keys)}"
 
-    def _wired(self) -> NDArray[np.void]:
-        """SERIES of every key, with the finest series inside its bars that the instrument has."""
-        series = np.zeros(len(self.keys), SERIES)
-        for row, key in zip(series, self.keys, strict=True):
-            row["symbol"], row["tf"] = self.instruments.index(key.instrument), key.tf.us
-            row["due"] = FOREVER
-            inside = [
-                at
-                for at, other in enumerate(self.keys)
-                if other.instrument == key.instrument and other.tf.us < key.tf.us and key.tf.us % other.tf.us == 0
-            ]
-            row["finer"] = inside[0] if inside else -1
-        return series
-
-    def _engine(self, instrument: InstrumentKey) -> SymbolEngine | None:
-        """The engines of the series that are traded, and of their sub-timeframes."""
-        own = [str(key.tf) for key in self.traded if key.instrument == instrument]
-        sub = {tf: of for tf, of in self.config.sub.items() if tf in own}
-        wanted = sorted({*own, *sub.values()})
-        missing = [tf for tf in sub.values() if instrument.series(tf) not in self.keys]
-        if missing:
-            msg = f"micro_bos of {instrument} comes from {', '.join(missing)}: hand on those bars too"
-            raise BacktestRefused(msg)
-        if not own:
-            return None
-        params = dict.fromkeys(wanted, self.config.params)
-        return SymbolEngine(instrument.venue, instrument.symbol, params, sub=sub)
-
-    def _computed(self, instrument: InstrumentKey, bars: Mapping[SeriesKey, pl.DataFrame]) -> dict[SeriesKey, Tables]:
-        """What an instrument's engines make of these bars."""
-        engine = self._engines[instrument]
-        given = {str(key.tf): frame for key, frame in bars.items() if engine and str(key.tf) in engine.engines}
-        if engine is None or not given:
-            return {}
-        try:
-            rows = {instrument.series(tf): made for tf, made in engine.advance(given).items()}
-        except ValueError as error:  # the engine's word for bars that cannot be; its message names series and row
-            raise BacktestRefused(str(error)) from error
-        return {key: {table: made.frame(table) for table in TABLES} for key, made in rows.items() if key in self.traded}
-
-    def _check_times(self, stretches: Mapping[SeriesKey, Stretch], ends: list[int], last: int) -> None:
-        if ends and max(ends) > last:
-            msg = f"a bar ends at {from_us(max(ends))}, after the instant {from_us(last)} that was asked for"
-            raise BacktestRefused(msg)
-        for key, one in stretches.items():
-            if one.open_time.size and int(one.open_time[0]) + key.tf.us <= self.until:
+    def _reached(self, opened: Mapping[SeriesKey, NDArray[np.int64]], until: datetime | None) -> int:
+        """The instant, µs, that a call with these bars (open times by series) brings all series to."""
+        ends = {}
+        for key, times in opened.items():
+            if key not in self.keys:
+                msg = f"{key} is none of the session's series: {_listed(self.keys)}"
+                raise BacktestRefused(msg)
+            if not times.size:
+                continue
+            first, ends[key] = int(times[0]) + key.tf.us, int(times[-1]) + key.tf.us
+            if first <= self.until:
                 msg = (
-                    f"{key}: a bar that ended at {from_us(int(one.open_time[0]) + key.tf.us)} comes too late, all is "
-                    f"decided until {from_us(self.until)}"
+                    f"{key}: a bar that ended at {from_us(first)} comes too late, all is decided until "
+                    f"{from_us(self.until)}"
                 )
                 raise BacktestRefused(msg)
+        end = max(ends.values(), default=self.until)
+        last = end if until is None else to_us(until)
+        if last < self.until:
+            msg = f"all is decided until {from_us(self.until)}, and time only goes on: {until} lies before that"
+            raise BacktestRefused(msg)
+        if end > last:
+            msg = f"a bar ends at {from_us(end)}, after the instant {from_us(last)} that was asked for"
+            raise BacktestRefused(msg)
+        return last
 
-    def _laid_out(self, stretches: Mapping[SeriesKey, Stretch]) -> tuple[list[NDArray[Any]], NDArray[np.void]]:
-        """All bars and all signals in common arrays: open times, four prices, volatility; what is carried first."""
-        times: list[NDArray[np.int64]] = []
-        prices: list[list[NDArray[np.float64]]] = [[] for _ in range(PRICES)]
-        states: list[NDArray[np.int8]] = []
-        signals: list[NDArray[np.void]] = []
-        place = signal = 0
-        for at, (row, key) in enumerate(zip(self._series, self.keys, strict=True)):
-            carried, one = self._carried[at], stretches.get(key)
-            fresh = carried.open_time.size
-            times.append(carried.open_time)
-            states.append(np.full(fresh, -1, np.int8))
-            for column in range(PRICES):
-                prices[column].append(carried.prices[column])
-            new = np.zeros(0, SIGNAL)
-            row["first"], row["fresh"] = place, place + fresh
-            place += fresh
-            if one is not None:
-                times.append(one.open_time)
-                states.append(one.vol_state)
-                for column in range(PRICES):
-                    prices[column].append(one.prices[column])
-                new = one.signals.copy()
-                new["bar"] += place
-                new["series"] = at
-                new["number"] = self.written.name(at, one) + np.arange(new.size)
-                place += one.open_time.size
-            row["end"] = place
-            signals += [carried.signals, new]
-            row["signal"], signal = signal, signal + carried.signals.size + new.size
-            row["signals_end"] = signal
-        columns = [_joined(times), *(_joined(column) for column in prices), _joined(states)]
-        return columns, np.concatenate(signals)
+    def _happen(self, stretches: Mapping[SeriesKey, Stretch], last: int) -> None:
+        """Let everything happen that is known by an instant, but for signals from before the account begins."""
+        begin = to_us(self.start)
+        traded = {key: one.since(begin) for key, one in stretches.items()}
+        self._end_zones(traded)
+        columns, signals = laid_out(self._series, self.keys, self._carried, traded, name=self.written.name)
+        self._walked(columns, signals, last)
+        self._carry_on(traded, signals, last)
+        self.until = last
+
+    def _end_zones(self, stretches: Mapping[SeriesKey, Stretch]) -> None:
+        """Tell the signals of earlier calls which of their zones have ended."""
+        for key, carried in zip(self.keys, self._carried, strict=True):
+            if key in stretches and carried.signals.size:
+                named = self.written.zones_of(carried.signals["number"])
+                carried.end_zones(stretches[key].zones, named=named)
 
     def _walked(self, columns: Sequence[NDArray[Any]], signals: NDArray[np.void], last: int) -> None:
         """The loop over what was laid out; what it writes is kept."""
@@ -389,17 +328,9 @@ class Session:
         for at, (row, key) in enumerate(zip(self._series, self.keys, strict=True)):
             living = living_at(last, signals[row["signal"] : row["signals_end"]], key.tf)
             users = [int(user["tf"]) for user in self._series if user["finer"] == at]
-            since = last - last % max(users) if users else last
-            zones = self.written.zones_of(living["number"])
-            self._carried[at] = self._carried[at].followed(stretches.get(key), living, zones, since=since)
-
-
-def _joined(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    """One array of all parts; the only one that is not empty is not copied."""
-    some = [part for part in parts if part.size]
-    if len(some) == 1:
-        return np.ascontiguousarray(some[0])
-    return np.concatenate(some or parts[:1])
+            # Where each bar that will ask began; they need not nest.
+            since = min((last - last % tf for tf in users), default=last)
+            self._carried[at] = self._carried[at].followed(stretches.get(key), living, last=last, since=since)
 
 
 def _listed(keys: Sequence[SeriesKey]) -> str:

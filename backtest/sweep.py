@@ -2,8 +2,9 @@
 
 A grid is looked at as a whole; a search (Optuna's, seeded) asks for sets by what the earlier ones gave. Every trial is
 handed to the sink as it ends: a sweep that was killed goes on with those that are missing, and no trial counts twice.
-What the best is worth after so many looks is told with it: its Sharpe ratio deflated by their number and spread, and
-the probability that choosing by the past chooses badly (`backtest.overfitting`).
+What the best is worth after so many looks is told with it (`backtest.studies`).
+
+Invariant: before anything is evaluated, the space can be and the bars are those of the study.
 
     found = sweep(bars, config, {"profile.reward": [2, 3, 4]}, study="reward", sink=sink, processes=2)
     found.best.params, found.deflated_sharpe, found.overfitting
@@ -11,18 +12,16 @@ the probability that choosing by the past chooses badly (`backtest.overfitting`)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from backtest.config import BacktestRefused
-from backtest.metrics import StatisticsRefused
-from backtest.overfitting import Overfitting, TrackRecord, deflated_sharpe, overfitting_probability
-from backtest.trials import Params, Trial, TrialSink, configured, trial_id_of
-from backtest.workers import Workers
+from backtest.studies import Ground, SweepResult, bound, judged
+from backtest.trials import Naming, Params, Trial, TrialSink, configured, place_of
+from backtest.workers import WorkerLost, Workers
 
 if TYPE_CHECKING:
     import polars as pl
@@ -30,30 +29,16 @@ if TYPE_CHECKING:
     from backtest.config import BacktestConfig
     from contracts import SeriesKey
 
+__all__ = ["Space", "SweepResult", "grid", "sweep"]
+
 # Values of each parameter, by its name.
 Space = Mapping[str, Sequence[Any]]
 
+# Of a space with no more sets than these, a search looks at each before it evaluates one.
+_SMALL = 10_000
 
-@dataclass(frozen=True, slots=True)
-class SweepResult:
-    """What a study has found so far.
-
-    Attributes:
-        study: Its name.
-        trials: All of it, those of earlier runs included, by their names.
-        evaluated: How many of them this run evaluated.
-        best: The greatest Sharpe ratio; None = it is defined for none.
-        deflated_sharpe: Probability that the best's true Sharpe ratio is above what the best of so many trials
-            without any skill would show; None = not defined.
-        overfitting: By combinatorially symmetric cross-validation; None = too few days or trials.
-    """
-
-    study: str
-    trials: Sequence[Trial]
-    evaluated: int
-    best: Trial | None
-    deflated_sharpe: float | None
-    overfitting: Overfitting | None
+_TOGETHER = 8
+_WORST = -1e3
 
 
 def sweep(
@@ -79,105 +64,144 @@ def sweep(
         processes: How many evaluate.
         draws: How many sets a search looks at; None = the whole grid.
         seed: Of the search.
-        told: Is told how many are done, and of how many.
+        told: Is told how many sets are done, and of how many.
 
     Raises:
-        BacktestRefused: The space is empty, or a name or value in it is refused; nothing was evaluated.
+        BacktestRefused: The study has no name or stands on other bars, the space is empty, or a name, value or set in
+            it is refused; nothing was evaluated. In a search of more than 10,000 sets one that is refused is passed
+            over; it is an error only where every set was.
+        WorkerLost: A process ended before its work did; what was done is remembered.
     """
-    sets: list[Params] = list(grid(space)) if draws is None else []
-    # Of a search nobody knows yet which sets it will ask for: each value is looked at by itself.
-    for params in sets or [{name: value} for name, values in space.items() for value in values]:
-        configured(config, params)
+    if not study.strip():
+        msg = "a study needs a name: trials are remembered under it"
+        raise BacktestRefused(msg)
+    _check(space)
     with Workers(bars, config, processes=processes) as workers:
-        known = {trial.trial_id: trial for trial in sink.known(study)}
-        missing = [one for one in sets if trial_id_of(configured(workers.config, one), workers.data_id) not in known]
-        done, total = len(sets) - len(missing), len(sets)
-        asked: Iterator[list[Params]] = iter([missing])
-        if draws is not None:
-            total, done = draws, 0
-            asked = _searched(space, draws=draws, seed=seed, known=known, workers=workers)
-        evaluated = 0
-        for some in asked:
-            for part in workers.trials(some):
-                sink.record(study, part)
-                known |= {trial.trial_id: trial for trial in part}
-                evaluated += len(part)
-                told(done + evaluated, total)
-    return judged(study, list(known.values()), evaluated=evaluated)
+        known = list(sink.known(study))
+        bound(study, known, Ground.of(bars, config, data_id=workers.data_id))
+        looking = _Looking(study, sink, workers, {trial.trial_id: trial for trial in known})
+        if draws is None:
+            looking.at_all(grid(space), told)
+        else:
+            looking.at_drawn(space, draws=draws, seed=seed, told=told)
+        return judged(study, list(looking.known.values()), evaluated=looking.evaluated, refused=looking.refused)
 
 
 def grid(space: Space) -> list[dict[str, Any]]:
     """Every combination of the values.
 
     Raises:
-        BacktestRefused: There is none.
+        BacktestRefused: There is none, a name is none, or a value stands there twice.
     """
-    if not space or not all(len(values) for values in space.values()):
-        msg = f"a sweep needs a parameter with at least one value, received {dict(space)}"
-        raise BacktestRefused(msg)
+    _check(space)
     return [dict(zip(space, values, strict=True)) for values in product(*space.values())]
 
 
-def judged(study: str, trials: Sequence[Trial], *, evaluated: int = 0) -> SweepResult:
-    """What the trials of a study are worth together."""
-    ordered = sorted(trials, key=lambda trial: trial.trial_id)
-    scored = [trial for trial in ordered if trial.sharpe is not None]
-    best = max(scored, key=lambda trial: (trial.sharpe or 0.0, trial.trial_id), default=None)
-    deflated, overfitting = None, None
-    if best is not None and len(scored) > 1:
-        sharpes = np.array([_daily_sharpe(trial) for trial in scored])
-        record = _defined(lambda: TrackRecord.of(np.array(best.returns)))
-        if record is not None:
-            deflated = _defined(
-                lambda: deflated_sharpe(record, variance=float(sharpes.var(ddof=1)), trials=len(ordered))
-            )
-        days = {len(trial.returns) for trial in scored}
-        if len(days) == 1:
-            overfitting = _defined(
-                lambda: overfitting_probability(np.array([trial.returns for trial in scored], np.float64).T)
-            )
-    return SweepResult(study, ordered, evaluated, best, deflated, overfitting)
+@dataclass(slots=True)
+class _Looking:
+    """A sweep under way.
 
-
-def _daily_sharpe(trial: Trial) -> float:
-    returns = np.array(trial.returns)
-    return float(returns.mean() / returns.std(ddof=1))
-
-
-def _defined(statistic: Callable[[], Any]) -> Any:  # noqa: ANN401 - what the statistic gives
-    """A statistic, or None where it has none for these data."""
-    try:
-        return statistic()
-    except StatisticsRefused:
-        return None
-
-
-def _searched(
-    space: Space, *, draws: int, seed: int, known: dict[str, Trial], workers: Workers
-) -> Iterator[list[Params]]:
-    """Sets that Optuna asks for, a handful at a time; what became of them is told back.
-
-    Its sampler learns from what this run evaluated and from what was known before, in the order of trial ids.
+    Attributes:
+        study: What its trials are remembered under.
+        sink: Where.
+        workers: Evaluate.
+        known: The trials of the study by name, the first one first.
+        evaluated: How many of them this sweep evaluated.
+        refused: What was said of sets that cannot be.
     """
-    import optuna
 
-    grid(space)
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    distributions: dict[str, optuna.distributions.BaseDistribution] = {
-        name: optuna.distributions.CategoricalDistribution(list(values)) for name, values in space.items()
-    }
-    search = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
-    left = draws
-    while left > 0:
-        asked = [search.ask(distributions) for _ in range(min(left, _TOGETHER))]
-        left -= len(asked)
-        names = [trial_id_of(configured(workers.config, one.params), workers.data_id) for one in asked]
-        fresh = {name: one.params for name, one in zip(names, asked, strict=True) if name not in known}
-        yield list(fresh.values())
-        for name, one in zip(names, asked, strict=True):
-            sharpe = known[name].sharpe
-            search.tell(one, _WORST if sharpe is None else sharpe)
+    study: str
+    sink: TrialSink
+    workers: Workers
+    known: dict[str, Trial]
+    evaluated: int = 0
+    refused: list[str] = field(default_factory=list)
+    _naming: Naming = field(init=False)
+    _waiting: list[Trial] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._naming = Naming.of(self.workers.config, self.workers.data_id)
+
+    def at_all(self, sets: Sequence[Params], told: Callable[[int, int], None]) -> None:
+        """Evaluate these sets, but for those that are known."""
+        named = {self._name(params): params for params in sets}
+        missing = [params for name, params in named.items() if name not in self.known]
+        self._evaluate(missing, lambda: told(len(sets) - len(missing) + self.evaluated, len(sets)))
+
+    def at_drawn(self, space: Space, *, draws: int, seed: int, told: Callable[[int, int], None]) -> None:
+        """Evaluate sets that Optuna asks for, a handful at a time, but for those that are known.
+
+        Its sampler hears what became of each set it asked for, and of nothing else; of a set that is known, what it
+        gave before. So the same search asks for the same sets each time, and one that was killed goes on.
+        """
+        import optuna
+
+        if math.prod(map(len, space.values())) <= _SMALL:
+            for params in grid(space):
+                configured(self.workers.config, params)
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        # Places, not values: a value may be a list.
+        places: dict[str, optuna.distributions.BaseDistribution] = {
+            name: optuna.distributions.CategoricalDistribution(range(len(values))) for name, values in space.items()
+        }
+        search = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
+        done = 0
+        while done < draws:
+            asked = [search.ask(places) for _ in range(min(draws - done, _TOGETHER))]
+            named = [self._drawn({name: space[name][one.params[name]] for name in space}) for one in asked]
+            fresh = {name: params for name, params in filter(None, named) if name not in self.known}
+            self._evaluate(list(fresh.values()))
+            for one, drawn in zip(asked, named, strict=True):
+                if drawn is None:
+                    search.tell(one, state=optuna.trial.TrialState.PRUNED)
+                else:
+                    sharpe = self.known[drawn[0]].sharpe
+                    search.tell(one, _WORST if sharpe is None else sharpe)
+            done += len(asked)
+            told(done, draws)
+        if len(self.refused) == draws:
+            msg = f"not one of {draws} sets that were drawn can be: {self.refused[0]}"
+            raise BacktestRefused(msg)
+
+    def _drawn(self, params: Params) -> tuple[str, Params] | None:
+        """A set with its name; None = it cannot be."""
+        try:
+            return self._name(params), params
+        except BacktestRefused as error:
+            self.refused.append(str(error))
+            return None
+
+    def _name(self, params: Params) -> str:
+        return self._naming.trial_id(configured(self.workers.config, params))
+
+    def _evaluate(self, sets: Sequence[Params], told: Callable[[], None] = lambda: None) -> None:
+        """Evaluate sets and remember them part by part; interrupted, what is done is remembered first."""
+        try:
+            for part in self.workers.trials(sets):
+                self._keep(part)
+                told()
+        except (KeyboardInterrupt, WorkerLost):
+            for part in self.workers.finished():
+                self._waiting += part
+            self._keep([])
+            raise
+
+    def _keep(self, part: Sequence[Trial]) -> None:
+        self._waiting += part
+        if self._waiting:
+            self.sink.record(self.study, self._waiting)
+            self.known |= {trial.trial_id: trial for trial in self._waiting}
+            self.evaluated += len(self._waiting)
+            self._waiting = []
 
 
-_TOGETHER = 8
-_WORST = -1e3
+def _check(space: Space) -> None:
+    if not space or not all(len(values) for values in space.values()):
+        msg = f"a sweep needs a parameter with at least one value, received {dict(space)}"
+        raise BacktestRefused(msg)
+    for name, values in space.items():
+        place_of(name)
+        twice = next((value for place, value in enumerate(values) if value in values[:place]), None)
+        if twice is not None:
+            msg = f"{name} has the value {twice} twice, received {list(values)}: name each value once"
+            raise BacktestRefused(msg)

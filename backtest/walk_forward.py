@@ -9,36 +9,32 @@ The engine is causal and runs over all bars once for each of its parameter sets:
 a live engine would have had. Accounts begin anew with each window; the curve of all test windows chains their returns.
 
     found = walk_forward(bars, config, {"profile.reward": [2, 3]}, scheme=Scheme(train=days(90), test=days(30)), …)
-    found.folds, found.sharpe, found.passed
+    found.folds, found.sharpe, found.passed, found.write(folder)
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from backtest.config import BacktestRefused
-from backtest.metrics import sharpe_ratio
 from backtest.run import run_backtest, run_prepared, with_rules
 from backtest.sweep import Space, grid
-from backtest.trials import Params, Trial, TrialSink, configured, data_id_of, trial_id_of, trial_of
+from backtest.trials import TrialSink, configured, data_id_of, trial_id_of, trial_of
+from backtest.walked import Fold, WalkForward
 from backtest.windows import Market
 
 if TYPE_CHECKING:
     import polars as pl
 
     from backtest.config import BacktestConfig
-    from backtest.result import BacktestResult
     from contracts import SeriesKey
 
-_NOTHING = timedelta(0)
+__all__ = ["Fold", "Scheme", "WalkForward", "Window", "walk_forward"]
 
-# Test windows that must have earned something, of all, for a walk-forward to count as passed.
-_SHARE = 0.5
+_NOTHING = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,10 +61,23 @@ class Scheme:
     def __post_init__(self) -> None:
         if self.train <= self.purge or self.test <= _NOTHING or min(self.purge, self.embargo) < _NOTHING:
             msg = (
-                f"a walk-forward needs train > purge ≥ 0, test > 0, embargo ≥ 0; received train {self.train}, "
-                f"purge {self.purge}, test {self.test}, embargo {self.embargo}"
+                f"a walk-forward needs train > purge ≥ 0, test > 0, embargo ≥ 0; received train "
+                f"{_told(self.train)}, purge {_told(self.purge)}, test {_told(self.test)}, embargo "
+                f"{_told(self.embargo)}"
             )
             raise BacktestRefused(msg)
+
+    def to_dict(self) -> dict[str, int | bool]:
+        """As JSON takes it: lengths in seconds."""
+        return {
+            name: value if isinstance(value, bool) else int(value / timedelta(seconds=1))
+            for name, value in asdict(self).items()
+        }
+
+    @property
+    def least(self) -> timedelta:
+        """The shortest time that has a fold."""
+        return self.train + self.embargo + self.test / 2
 
     def windows(self, start: datetime, end: datetime) -> list[Window]:
         """The folds of [start, end); the last test window may be shorter, but not by half."""
@@ -90,66 +99,6 @@ class Window:
     train_to: datetime
     test_from: datetime
     test_to: datetime
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Fold:
-    """What one fold chose, and what came of it.
-
-    Attributes:
-        window: Its time.
-        chosen: The set that was best in training.
-        trained: What it was there.
-        tested: What it made of the test window.
-    """
-
-    window: Window
-    chosen: Params
-    trained: Trial
-    tested: BacktestResult
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class WalkForward:
-    """All folds.
-
-    Attributes:
-        folds: In the order of time.
-        evaluated: How many trials were made on the way.
-    """
-
-    folds: Sequence[Fold]
-    evaluated: int
-
-    @property
-    def returns(self) -> np.ndarray[Any, np.dtype[np.float64]]:
-        """Daily returns of all test windows, one behind the other."""
-        return np.concatenate([fold.tested.daily_returns for fold in self.folds])
-
-    @property
-    def sharpe(self) -> float | None:
-        """Of `returns`, by the year."""
-        return sharpe_ratio(self.returns)
-
-    @property
-    def total_return(self) -> float:
-        """What all test windows made together, as a fraction."""
-        return float(np.prod(1.0 + self.returns) - 1.0)
-
-    @property
-    def efficiency(self) -> float | None:
-        """Mean Sharpe ratio in the test windows ÷ that in training (Pardo 2008); None = not defined."""
-        inside = [fold.trained.sharpe for fold in self.folds if fold.trained.sharpe is not None]
-        outside = [fold.tested.metrics.sharpe for fold in self.folds if fold.tested.metrics.sharpe is not None]
-        if not inside or not outside or np.mean(inside) <= 0:
-            return None
-        return float(np.mean(outside) / np.mean(inside))
-
-    @property
-    def passed(self) -> bool:
-        """Whether the test windows together earned, and at least half of them did by themselves."""
-        earned = [fold.tested.metrics.net_pnl > 0 for fold in self.folds]
-        return bool(earned) and self.total_return > 0 and sum(earned) >= _SHARE * len(earned)
 
 
 def walk_forward(
@@ -185,11 +134,14 @@ def walk_forward(
         if one.params.hash not in markets:
             markets[one.params.hash] = Market.read(bars, one.params, sub=config.sub, traded=config.trade)
     whole = next(iter(markets.values()))
-    windows = scheme.windows(whole.start, whole.end)
+    begin = whole.start if config.start is None else max(whole.start, config.start)
+    windows = scheme.windows(begin, whole.end)
     if not windows:
         msg = (
-            f"bars from {whole.start} to {whole.end} are too short to train for {scheme.train} and to test for "
-            f"{scheme.test}: load more, or cut shorter windows"
+            f"bars from {begin:%Y-%m-%d %H:%M} to {whole.end:%Y-%m-%d %H:%M}, {_told(whole.end - begin)}, are too "
+            f"short for a fold of {_told(scheme.least)}: {_told(scheme.train)} to train and at least half of "
+            f"{_told(scheme.test)} to test. Load more, or cut shorter windows (--train and --test of the command, "
+            "train_days and test_days of the asset walk_forward_report)"
         )
         raise BacktestRefused(msg)
     folds: list[Fold] = []
@@ -215,7 +167,26 @@ def walk_forward(
         tested = run_backtest(after.bars, asked[best], tables=after.tables)
         folds.append(Fold(window, sets[best], trials[best], tested))
         told(number + 1, len(windows))
-    return WalkForward(folds, evaluated)
+    return WalkForward(
+        folds=folds,
+        evaluated=evaluated,
+        config=config,
+        space=space,
+        scheme=scheme,
+        study=study,
+        start=begin,
+        until=whole.end,
+    )
+
+
+def _told(span: timedelta) -> str:
+    """A time for people, in days and hours."""
+    if span < _NOTHING:
+        return f"−{_told(-span)}"
+    days, hours = span.days, round(span.seconds / 3_600, 1)
+    parts = [f"{days:,} {'day' if days == 1 else 'days'}"] if days or not hours else []
+    parts += [f"{hours:g} {'hour' if hours == 1 else 'hours'}"] if hours else []
+    return " ".join(parts)
 
 
 def _or_worst(sharpe: float | None) -> float:

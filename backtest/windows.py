@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from contracts import SeriesKey
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Market:
     """Bars with the engine's tables.
 
@@ -94,7 +94,9 @@ class Market:
         return Market(bars, tables)
 
     def ended_between(self, after: datetime, until: datetime) -> Market:
-        """The bars that end after one instant and by another, and what became known at them; zones stay whole."""
+        """The bars that end after one instant and by another, what became known at them, and the zones of that time."""
+        known = (pl.col("ts") > after) & (pl.col("ts") <= until)
+        lived = (pl.col("created_ts") <= until) & (pl.col("ended_ts").is_null() | (pl.col("ended_ts") > after))
         bars, tables = {}, {}
         for key, frame in self.bars.items():
             ends = frame["open_time"] + key.tf.duration
@@ -102,8 +104,7 @@ class Market:
             bars[key] = frame.slice(first, last - first)
             if key in self.tables:
                 tables[key] = {
-                    name: table if name == "zones" else table.filter((pl.col("ts") > after) & (pl.col("ts") <= until))
-                    for name, table in self.tables[key].items()
+                    name: table.filter(lived if name == "zones" else known) for name, table in self.tables[key].items()
                 }
         return Market(bars, tables)
 

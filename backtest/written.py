@@ -51,13 +51,15 @@ TOLD_SCHEMA = pl.Schema(
         "score": pl.Float64(),
         "zone_kind": pl.String(),
         "zone_created_ts": pl.Datetime("us", "UTC"),
+        "zone_lo": pl.Float64(),
+        "zone_hi": pl.Float64(),
         "zone_strength": pl.Int16(),
         "regime": pl.String(),
     }
 )
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Written:
     """The rows of a run.
 
@@ -124,7 +126,7 @@ class Written:
 
     @property
     def signals(self) -> NDArray[np.void]:
-        """SIGNAL by number; `bar` and `acted` mean nothing here."""
+        """SIGNAL by number; `bar`, `zone_ends` and `acted` mean nothing here: they are those of one call."""
         if len(self._signals) != 1:
             self._signals = [np.concatenate([*self._signals, np.zeros(0, SIGNAL)])]
         return self._signals[0]

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import polars as pl
 
 from backtest import BacktestConfig, BacktestResult, run_backtest
-from backtest.config import assumed_rules
+from backtest.assumed import assumed_rules
 from backtest.market import TABLES
 from backtest.run import with_rules
 from backtest.sweep import Space, sweep
@@ -88,8 +88,8 @@ def _one_symbol(bars: pl.DataFrame, *, smoke: bool) -> list[Measurement]:
     config = with_rules({KEY: bars}, BacktestConfig(profile=PROFILE))
     rows = SeriesEngine(KEY, EngineParams()).advance(bars)
     tables = {KEY: {table: rows.frame(table) for table in TABLES}}
-    given, result = _best(lambda: run_backtest({KEY: bars}, config, tables=tables), times=5)
-    raw, again = _best(lambda: run_backtest({KEY: bars}, config), times=3)
+    given, result = _best(lambda: run_backtest({KEY: bars}, config, tables=tables), times=15)
+    raw, again = _best(lambda: run_backtest({KEY: bars}, config), times=6)
     if again.fingerprint != result.fingerprint:
         msg = "a run given the engine's frames and one that made them must be the same, and their fingerprints differ"
         raise RuntimeError(msg)
@@ -108,7 +108,7 @@ def _against_peers(
 ) -> list[Measurement]:
     """Bars a second of a core against theirs, who are told what to trade as ours is told what the engine found."""
     entries = entries_of(bars, result)
-    fee = float(assumed_rules(KEY.instrument, bars["close"]).taker_fee)
+    fee = float(assumed_rules(KEY.instrument, bars).taker_fee)
     measured = []
     for name, trade, count, target in (
         ("backtesting.py", backtesting_trades, _SMOKE_BACKTESTING_BARS if smoke else _BACKTESTING_BARS, 20.0),

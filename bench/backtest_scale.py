@@ -22,7 +22,8 @@ from typing import Final
 import polars as pl
 
 from backtest import BacktestConfig, BacktestResult, Session
-from backtest.config import ALWAYS, assumed_rules
+from backtest.assumed import assumed_rules
+from backtest.config import ALWAYS
 from bench.bars import generated_pieces
 from contracts import SeriesKey
 from risk import RiskProfile
@@ -40,7 +41,7 @@ PROFILE: Final = RiskProfile(
     low_profit_lock_hours=30,
 )
 _CAPITAL = Decimal(1_000_000)
-_PRICES = pl.Series([40_000.1])
+_QUOTED = pl.DataFrame({name: [40_000.1] for name in ("open", "high", "low", "close")})
 _MAXRSS_BYTES = 1 if sys.platform == "darwin" else 1024
 
 
@@ -97,7 +98,7 @@ def _told(result: BacktestResult, bars: int, seconds: float, core_seconds: float
 
 
 def _config(keys: list[SeriesKey]) -> BacktestConfig:
-    rules = {key.instrument: [(ALWAYS, assumed_rules(key.instrument, _PRICES))] for key in keys}
+    rules = {key.instrument: [(ALWAYS, assumed_rules(key.instrument, _QUOTED))] for key in keys}
     return BacktestConfig(profile=PROFILE, capital=_CAPITAL, rules=rules)
 
 

@@ -28,6 +28,9 @@ Row = dict[str, Any]
 _WIDTHS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0)
 _MOST_BINS = 60
 
+# As the fill model names them.
+_TARGET_FILL, _TARGET_EXIT = "TAKE_PROFIT", "TARGET"
+
 
 def months(equity: pl.DataFrame, *, capital: float) -> list[Row]:
     """Return of each UTC month of the curve; a row at midnight is the end of the day before it.
@@ -100,6 +103,27 @@ def hours(trades: pl.DataFrame) -> list[Row]:
     )
 
 
+def exits(trades: pl.DataFrame, fills: pl.DataFrame) -> pl.DataFrame:
+    """How each trade ended, the part that was taken at targets before included.
+
+    Args:
+        trades: Of the result.
+        fills: Of the result.
+
+    Returns:
+        A row a trade: `targets_taken`, how many fills were targets; `left_by`, the reason of the exit, and before it
+        how many targets were taken: a stop behind a target may well be a gain.
+    """
+    targets = fills.filter(pl.col("role") == _TARGET_FILL)
+    taken = targets.group_by("trade_id").agg(pl.len().cast(pl.Int64).alias("taken"))
+    found = trades.select("trade_id", "exit_reason").join(taken, on="trade_id", how="left", maintain_order="left")
+    count = pl.col("taken").fill_null(0)
+    noun = pl.when(count == 1).then(pl.lit("target")).otherwise(pl.lit("targets"))
+    parted = (count > 0) & (pl.col("exit_reason") != _TARGET_EXIT)
+    told = pl.when(parted).then(pl.format("{} {}, then {}", count, noun, "exit_reason")).otherwise("exit_reason")
+    return found.select(targets_taken=count, left_by=told)
+
+
 def groups(trades: pl.DataFrame, name: str, *, order: Sequence[object] | None = None) -> list[Row]:
     """Trades by the value of a column, null last.
 
@@ -128,6 +152,15 @@ def _group(value: object, part: pl.DataFrame) -> Row:
         "sum_r": math.fsum(r),
         "profit_factor": profit_factor(pnl),
         "pnl": math.fsum(pnl),
+    }
+
+
+def decided(decisions: pl.DataFrame) -> Row:
+    """What became of the signals: `evaluated` and `placed`, how many decisions there were and brackets; `refusals`."""
+    return {
+        "evaluated": decisions.height,
+        "placed": int(decisions["reason"].null_count()),
+        "refusals": refusals(decisions),
     }
 
 

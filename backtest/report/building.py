@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from backtest.benchmark import buy_and_hold
 from backtest.report.closeups import closeups
 from backtest.report.document import document_of
+from backtest.report.made_from import UNNAMED
 from backtest.report.page import page_of
 from backtest.report.view import MOST_ROWS
 from contracts import Rejected
@@ -33,7 +35,7 @@ class ReportUnwritable(Rejected):
     """The folder cannot take a report; the message says which and why."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Report:
     """A report that is not written yet.
 
@@ -47,6 +49,10 @@ class Report:
     json: dict[str, Any]
     name: str = "report"
 
+    def page(self, folder: Path) -> Path:
+        """Where the page is once it is written to a folder."""
+        return folder / f"{self.name}.html"
+
     def write(self, folder: Path) -> tuple[Path, Path]:
         """Write `<name>.html` and `<name>.json`, each whole or not at all; what stood there is replaced.
 
@@ -59,7 +65,7 @@ class Report:
         Raises:
             ReportUnwritable: The folder cannot be made or written.
         """
-        page, numbers = folder / f"{self.name}.html", folder / f"{self.name}.json"
+        page, numbers = self.page(folder), folder / f"{self.name}.json"
         told = json.dumps(self.json, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -80,6 +86,7 @@ def build(
     null: NullPlace | None = None,
     band: tuple[float, float] | None = None,
     bars: Mapping[SeriesKey, pl.DataFrame] | None = None,
+    versions: Mapping[str, str] = UNNAMED,
 ) -> Report:
     """Make the report of a run. The same arguments give the same bytes.
 
@@ -91,10 +98,19 @@ def build(
         null: Its place among null markets; None = it was not looked for, which is warned of.
         band: Net result, quote units, with every bar that could not tell at its worst and at its best; None = not
             known.
-        bars: Of the series that were traded, for charts of trades; None = there are none.
+        bars: As the run was given them, for charts of trades and for what holding would have made; None = there are
+            none.
+        versions: What parameters that are kept are called (`main@2`), by their hash.
     """
     document = document_of(
-        result, findings=findings, intervals=intervals, monte_carlo=monte_carlo, null=null, band=band
+        result,
+        findings=findings,
+        intervals=intervals,
+        monte_carlo=monte_carlo,
+        null=null,
+        band=band,
+        benchmark=buy_and_hold(result, bars) if bars else None,
+        versions=versions,
     )
     pictures = closeups(result, bars, rows=MOST_ROWS) if bars else []
     return Report(html=page_of(document, pictures), json=document)

@@ -46,13 +46,13 @@ def closeups(
 
     Returns:
         By trade: `trade_id`; `candles`, see `_candles`; `targets`, the prices that were asked for, nearest first;
-        `fills`, (ms, role, price, quantity) each. Instants are ms since the epoch.
+        `fills`, (ms, role, price, quantity) each; `zone`, see `_zones`. Instants are ms since the epoch.
     """
     trades = result.trades.head(rows)
     keys = [SeriesKey(*row) for row in trades.select("venue", "symbol", "tf").iter_rows()]
     held = {key for key in set(keys) if key in bars}
     shown = chosen(trades["r"].to_numpy(), [at for at, key in enumerate(keys) if key in held], most=most)
-    targets, fills = _targets(result, shown), _fills(result, shown)
+    targets, fills, zones = _targets(result, shown), _fills(result, shown), _zones(result)
     placed, left = instants(trades, "placed_ts"), instants(trades, "exit_ts")
     found = {}
     # Series by series: what hands bars out one at a time is asked once for each.
@@ -66,6 +66,7 @@ def closeups(
                     "candles": _candles(frame, key.tf.us, since=int(placed[at]), until=int(left[at])),
                     "targets": targets.get(number, []),
                     "fills": fills.get(number, []),
+                    "zone": zones.get(number),
                 }
     return [found[at] for at in shown]
 
@@ -129,6 +130,16 @@ def _targets(result: Outcome, shown: Sequence[int]) -> dict[int, list[float]]:
     return {
         int(number): [float(price) for price, _ in result.explain(int(row))["tp_ladder"]]
         for number, row in rows.select("trade_id", "row").iter_rows()
+    }
+
+
+def _zones(result: Outcome) -> dict[int, dict[str, Any]]:
+    """Of each trade whose signal stood in a zone: its `kind`, `lo` and `hi`, and `since` when it is there (ms)."""
+    known = result.zones.drop_nulls(("zone_kind", "zone_created_ts", "zone_lo", "zone_hi"))
+    rows = known.select("trade_id", "zone_kind", "zone_lo", "zone_hi", pl.col("zone_created_ts").dt.timestamp("ms"))
+    return {
+        int(number): {"kind": kind, "lo": low, "hi": high, "since": since}
+        for number, kind, low, high, since in rows.iter_rows()
     }
 
 

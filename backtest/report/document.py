@@ -9,21 +9,21 @@ those of the result, unrounded; instants are ISO 8601 in UTC; what does not exis
 from __future__ import annotations
 
 import math
-from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from backtest.lints import Finding
 from backtest.metrics import column
-from backtest.report.breakdowns import distribution, groups, histogram, hours, months, refusals, years
+from backtest.report.breakdowns import decided, distribution, exits, groups, histogram, hours, months, years
+from backtest.report.made_from import UNNAMED, iso, run_of
 from contracts import Timeframe
-from engine import ENGINE_VERSION
+from venues.fills.records import EXIT_REASONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import datetime
 
+    from backtest.benchmark import Holding
     from backtest.bootstrap import Interval
     from backtest.report.outcome import NullPlace, Outcome
 
@@ -39,43 +39,43 @@ def document_of(
     monte_carlo: pl.DataFrame,
     null: NullPlace | None = None,
     band: tuple[float, float] | None = None,
+    benchmark: Holding | None = None,
+    versions: Mapping[str, str] = UNNAMED,
 ) -> dict[str, Any]:
     """Gather all numbers; see `backtest.report.build` for the arguments."""
-    trades, equity, decisions = result.trades, result.equity, result.decisions
+    equity, trades = result.equity, told_in_full(result)
     capital = result.metrics.capital
-    spans = sorted(trades["tf"].unique(), key=lambda tf: Timeframe(tf).us)
     document = {
         "version": DOCUMENT_VERSION,
         "warnings": [finding.to_dict() for finding in _warnings(null, findings)],
         "metrics": result.metrics.to_dict(),
         "intervals": {name: interval.to_dict() for name, interval in intervals.items()},
-        "band": None if band is None else {"worst": band[0], "best": band[1]},
+        "band": None if band is None else {"worst": band[0], "best": band[1], "bars": int(trades["guesses"].sum())},
         "equity": {
-            "ts": _iso(equity["ts"]),
+            "ts": iso(equity["ts"]),
             "equity": equity["equity"].to_list(),
             "drawdown": equity["drawdown"].to_list(),
         },
+        "drawdowns": _drawdowns(result, intervals, monte_carlo),
+        "benchmark": None if benchmark is None else _benchmark(benchmark),
         "r": distribution(column(trades, "r")),
         "months": months(equity, capital=capital),
         "years": years(equity, capital=capital),
         "hours": hours(trades),
-        "groups": {
-            **{name: groups(trades, name) for name in ("regime", "zone_strength")},
-            # The same symbol at two venues is two instruments.
-            "symbol": groups(trades.with_columns(instrument=pl.format("{}:{}", "venue", "symbol")), "instrument"),
-            "side": groups(trades, "side"),
-            "timeframe": groups(trades, "tf", order=spans),
-        },
-        "decisions": {
-            "evaluated": decisions.height,
-            "placed": int(decisions["reason"].null_count()),
-            "refusals": refusals(decisions),
-        },
+        "groups": _groups(trades),
+        "decisions": decided(result.decisions),
         "monte_carlo": monte_carlo.to_dicts(),
         "null": _null(null),
         "trades": _columns(trades),
         "assumptions": list(result.assumptions),
-        "run": _run(result),
+        "run": run_of(
+            result.config,
+            series=result.written.keys,
+            start=result.start,
+            until=result.until,
+            fingerprint=result.fingerprint,
+            versions=versions,
+        ),
     }
     return {name: _finite(value) for name, value in document.items()}
 
@@ -91,21 +91,52 @@ def _finite(value: Any) -> Any:  # noqa: ANN401 - whatever JSON takes
     return value
 
 
-def _run(result: Outcome) -> dict[str, Any]:
-    config = result.config
+def told_in_full(result: Outcome) -> pl.DataFrame:
+    """The trades of a result, with how each was left (`breakdowns.exits`) and the zone it stood in."""
+    zones = result.zones.select(pl.col("trade_id").cast(pl.Int64), pl.exclude("trade_id"))
+    trades = result.trades.with_columns(exits(result.trades, result.fills))
+    return trades.join(zones, on="trade_id", how="left", maintain_order="left")
+
+
+def _groups(trades: pl.DataFrame) -> dict[str, list[dict[str, Any]]]:
+    left = trades.select("exit_reason", "targets_taken", "left_by").unique().rows()
+    reasons = {reason: place for place, reason in enumerate(EXIT_REASONS)}
+    ways = [way for *_, way in sorted(left, key=lambda one: (reasons.get(one[0], len(reasons)), one))]
+    spans = sorted(trades["tf"].unique(), key=lambda tf: Timeframe(tf).us)
+    # The same symbol at two venues is two instruments.
+    named = trades.with_columns(instrument=pl.format("{}:{}", "venue", "symbol"))
     return {
-        "profile": config.profile.name,
-        "profile_hash": config.profile.hash,
-        "capital": str(config.capital),
-        "quote": sorted({versions[-1][1].quote for versions in config.rules.values()}),
-        "series": sorted(str(key) for key in result.written.keys),
-        "from": _instant(result.start),
-        "to": _instant(result.until),
-        "dataset_id": config.dataset_id,
-        "fingerprint": result.fingerprint,
-        "config_hash": config.hash,
-        "engine_version": ENGINE_VERSION,
-        "platform_version": metadata.version("tidemark"),
+        "zone_kind": groups(trades, "zone_kind"),
+        "zone_strength": groups(trades, "zone_strength"),
+        "regime": groups(trades, "regime"),
+        "exit": groups(trades, "left_by", order=ways),
+        "symbol": groups(named, "instrument"),
+        "timeframe": groups(trades, "tf", order=spans),
+        "side": groups(trades, "side"),
+    }
+
+
+def _drawdowns(
+    result: Outcome, intervals: Mapping[str, Interval], monte_carlo: pl.DataFrame
+) -> dict[str, float | None]:
+    """The deepest drawdown by when one looks: the more often, the deeper it is."""
+    days, orders = intervals.get("max_drawdown"), monte_carlo.filter(pl.col("method") == "actual")
+    return {
+        "bars": result.metrics.max_drawdown,
+        "samples": float(column(result.equity, "drawdown").max()) if result.equity.height else None,
+        "days": None if days is None else days.value,
+        "trades": float(orders["max_drawdown"][0]) if orders.height else None,
+    }
+
+
+def _benchmark(held: Holding) -> dict[str, Any]:
+    return {
+        "instruments": list(map(str, held.instruments)),
+        "net_pnl": held.net_pnl,
+        "total_return": held.total_return,
+        "max_drawdown": held.max_drawdown,
+        "sharpe": held.sharpe,
+        "equity": held.curve["equity"].to_list(),
     }
 
 
@@ -119,12 +150,7 @@ def _warnings(null: NullPlace | None, findings: Sequence[Finding]) -> list[Findi
         return [*findings, Finding(code="null_market_unknown", severity="warning", text=text, value=0.0, limit=1.0)]
     if null.passed:
         return [*findings]
-    text = (
-        f"The null-market gate is not passed: {null.as_good} of {len(null.surrogates)} surrogate markets, in which "
-        f"there is nothing to win, did as well in {null.statistic}. Such a result comes by luck with a chance of "
-        f"{null.chance:.1%}, more than {null.tail:.0%}. Do not trade it."
-    )
-    gate = Finding(code="null_market", severity="severe", text=text, value=null.chance, limit=null.tail)
+    gate = Finding(code="null_market", severity="severe", text=null.verdict, value=null.chance, limit=null.tail)
     return [gate, *findings]
 
 
@@ -145,14 +171,6 @@ def _null(null: NullPlace | None) -> dict[str, Any] | None:
 
 def _columns(frame: pl.DataFrame) -> dict[str, list[Any]]:
     return {
-        name: _iso(values) if values.dtype.is_temporal() else values.to_list()
+        name: iso(values) if values.dtype.is_temporal() else values.to_list()
         for name, values in zip(frame.columns, frame.get_columns(), strict=True)
     }
-
-
-def _iso(instants: pl.Series) -> list[str]:
-    return instants.dt.strftime("%Y-%m-%dT%H:%M:%S%.fZ").to_list()
-
-
-def _instant(at: datetime) -> str:
-    return at.isoformat().replace("+00:00", "Z")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 NONE: Final = "–"
 
 _MINUS: Final = "−"
+_SPANS: Final = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
 
 
 class Markup(str):
@@ -103,6 +104,34 @@ def percent(fraction: float | None, digits: int = 1, *, sign: bool = False) -> s
     return number(None if fraction is None else 100 * fraction, digits, unit=" %", sign=sign)
 
 
+def readable(value: Any) -> str:  # noqa: ANN401 - whatever JSON takes
+    """A setting as a person writes it: numbers in their shortest form, lists with commas, no quotes and no braces."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float):
+        return f"{_MINUS if value < 0 else ''}{abs(value):.12g}"
+    if isinstance(value, list | tuple):
+        return ", ".join(f"({readable(one)})" if isinstance(one, list | tuple) else readable(one) for one in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {readable(one)}" for key, one in value.items()) or "none"
+    return str(value)
+
+
+def counted(count: int, noun: str) -> str:
+    """So many of something: 1 bar, 2 bars."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def length(seconds: int) -> str:
+    """A time in the longest unit that it is a whole number of; none = 0."""
+    for span, name in _SPANS:
+        if seconds and seconds % span == 0:
+            return counted(seconds // span, name)
+    return "none"
+
+
 def tone(value: float | None) -> str | None:
     """The class of a number that may be a gain or a loss; None = it is neither."""
     if value is None or not math.isfinite(value) or value == 0:
@@ -123,5 +152,6 @@ def _cell(at: int, cell: object, words: int) -> Markup:
 
 
 def toned(shown: str, value: float | None) -> Markup:
-    """A cell of a number, in the tone of what it means."""
-    return element("td", shown, class_=" ".join(filter(None, ("number", tone(value)))))
+    """A cell of a number, in the tone of what it means; what is shown as 0 has none."""
+    is_zero = not any(digit in shown for digit in "123456789")
+    return element("td", shown, class_=" ".join(filter(None, ("number", None if is_zero else tone(value)))))

@@ -7,8 +7,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from backtest.assumptions import Ran
 from backtest.metrics import StatisticsRefused
@@ -34,6 +35,10 @@ class Outcome(Ran, Protocol):
         """A row a fill."""
 
     @property
+    def zones(self) -> pl.DataFrame:
+        """A row a trade: the zone of its signal."""
+
+    @property
     def equity(self) -> pl.DataFrame:
         """The account now and then."""
 
@@ -55,6 +60,10 @@ class Outcome(Ran, Protocol):
 
     def explain(self, row: int, /) -> dict[str, Any]:
         """A decision in full; of it `tp_ladder` is read, (price, quantity) of each target."""
+
+
+# Statistics as they are said inside a sentence, where that is not their name.
+_SAID: Final = {"sharpe": "Sharpe ratio", "expectancy_r": "expectancy in R"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,5 +108,27 @@ class NullPlace:
 
     @property
     def passed(self) -> bool:
-        """Whether luck reaches it seldom enough; a result without a value is reached by all."""
-        return self.chance <= self.tail
+        """Whether it earned something and luck reaches it seldom enough; one without a value is reached by all."""
+        return self.value is not None and self.value > 0 and self.chance <= self.tail
+
+    @property
+    def _called(self) -> str:
+        return _SAID.get(self.statistic, self.statistic)
+
+    @property
+    def verdict(self) -> str:
+        """One sentence or two for people: whether the gate is passed, and why."""
+        if self.value is None:
+            return f"The null-market gate is not passed: this result has no {self._called}."
+        count = len(self.surrogates)
+        reached = (
+            f"{self.as_good} of {count} surrogate markets, in which there is nothing to win, did as well in "
+            f"{self._called}. Such a result comes by luck with a chance of {self.chance:.1%}"
+        )
+        if self.passed:
+            return f"The null-market gate is passed: {reached}."
+        if self.chance > self.tail:
+            fewest = math.ceil(1 / self.tail) - 1
+            more = f" Fewer than {fewest} of them cannot tell: ask for more." if count < fewest else ""
+            return f"The null-market gate is not passed: {reached}, more than {self.tail:.0%}.{more} Do not trade it."
+        return f"The null-market gate is not passed: {reached}, but what lost is nothing to trade."

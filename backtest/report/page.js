@@ -1,41 +1,6 @@
-// Draws the charts and the trades table of a report from the data that the page carries. Nothing is fetched.
-"use strict";
+// Draws the charts and the trades table of a report.
 (() => {
-  const data = JSON.parse(document.getElementById("data").textContent);
   const NONE = "–";
-  const CONFIG = {
-    responsive: true, displaylogo: false, modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
-  };
-  const drawn = []; // what has to be drawn again when light becomes dark
-
-  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
-
-  const axis = (more) => ({
-    gridcolor: colour("grid"), linecolor: colour("line"), zerolinecolor: colour("line"), automargin: true, ...more,
-  });
-
-  function layout(more) {
-    return {
-      paper_bgcolor: colour("ground"),
-      plot_bgcolor: colour("ground"),
-      font: { color: colour("ink"), family: "system-ui, sans-serif", size: 12 },
-      hoverlabel: { bgcolor: colour("panel"), bordercolor: colour("line"), font: { color: colour("ink") } },
-      margin: { l: 10, r: 10, t: 32, b: 30 },
-      showlegend: false,
-      ...more,
-    };
-  }
-
-  function chart(id, figure) {
-    const place = document.getElementById(id);
-    if (!place) return;
-    const draw = () => {
-      const made = figure();
-      Plotly.react(place, made.data, layout(made.layout), CONFIG);
-    };
-    drawn.push(draw);
-    draw();
-  }
 
   // A number with so many decimals, as the tables of the page write it.
   function number(value, digits) {
@@ -44,31 +9,17 @@
     return value < 0 && /[1-9]/.test(told) ? `−${told}` : told;
   }
 
-  // Titles of charts know a little HTML: a name has none.
-  const plain = (name) => name.replace(/&/g, "&amp;").replace(/</g, "&lt;");
-  const price = (value) => (value === null ? NONE : value.toLocaleString("en-US", { maximumSignificantDigits: 9 }));
+  // Prices have the decimals of their tick, quantities those of their lot.
+  const increments = (kind) => (value, row) => {
+    const digits = data.decimals[kind][row];
+    if (digits !== null) return number(value, digits);
+    return value === null ? NONE : value.toLocaleString("en-US", { maximumSignificantDigits: 9 });
+  };
+  const [price, quantity] = [increments("tick"), increments("lot")];
   const instant = (text) => text.slice(0, 16).replace("T", " ");
   const tone = (value) => (value > 0 ? "up" : value < 0 ? "down" : "");
 
-  chart("chart-equity", () => ({
-    data: [
-      {
-        x: data.equity.ts, y: data.equity.equity, name: "equity", mode: "lines", line: { color: colour("up"), width: 1.5 },
-        hovertemplate: "%{x|%Y-%m-%d %H:%M}<br>%{y:,.2f}<extra>equity</extra>",
-      },
-      {
-        x: data.equity.ts, y: data.equity.drawdown.map((depth) => -depth), name: "drawdown", mode: "lines",
-        line: { color: colour("down"), width: 1 }, fill: "tozeroy", yaxis: "y2",
-        hovertemplate: "%{x|%Y-%m-%d %H:%M}<br>%{y:.2%}<extra>drawdown</extra>",
-      },
-    ],
-    layout: {
-      hovermode: "x unified",
-      xaxis: axis({ anchor: "y2" }),
-      yaxis: axis({ domain: [0.36, 1], title: { text: plain(data.quote) } }),
-      yaxis2: axis({ domain: [0, 0.3], tickformat: ".1%", title: { text: "below peak" } }),
-    },
-  }));
+  chart("chart-equity", () => equityFigure(data.equity, data.quote));
 
   chart("chart-r", () => {
     const { width, from, count } = data.r;
@@ -109,9 +60,12 @@
     };
   });
 
-  function percentiles(id, field, title, format) {
+  const PATHS = { shuffled: ["other", "dot"], resampled: ["up", "solid"] };
+
+  function percentiles(id, field, methods, title, format) {
     chart(id, () => {
-      const lines = [["shuffled", "other", "dot"], ["resampled", "up", "solid"]].map(([method, ink, dash]) => {
+      const lines = methods.map((method) => {
+        const [ink, dash] = PATHS[method];
         const rows = data.monte_carlo.filter((row) => row.method === method && row[field] !== null);
         return {
           x: rows.map((row) => row.percentile), y: rows.map((row) => row[field]), name: method,
@@ -122,8 +76,8 @@
       const actual = data.monte_carlo.find((row) => row.method === "actual");
       if (actual && actual[field] !== null) {
         lines.push({
-          x: [0, 100], y: [actual[field], actual[field]], name: "as it came", mode: "lines",
-          line: { color: colour("down"), dash: "dash" }, hovertemplate: `%{y:${format}}<extra>as it came</extra>`,
+          x: [0, 100], y: [actual[field], actual[field]], name: "as they came", mode: "lines",
+          line: { color: colour("down"), dash: "dash" }, hovertemplate: `%{y:${format}}<extra>as they came</extra>`,
         });
       }
       return {
@@ -137,8 +91,9 @@
       };
     });
   }
-  percentiles("chart-final", "final_equity", `final equity, ${plain(data.quote)}`, ",.0f");
-  percentiles("chart-depth", "max_drawdown", "deepest drawdown", ".1%");
+  // In another order the same trades leave the same.
+  percentiles("chart-final", "final_equity", ["resampled"], `final equity, ${plain(data.quote)}`, ",.0f");
+  percentiles("chart-depth", "max_drawdown", ["shuffled", "resampled"], "deepest drawdown", ".1%");
 
   chart("chart-null", () => {
     const { width, from, count } = data.null.histogram;
@@ -152,7 +107,7 @@
         hovertemplate: "%{x:.3g}: %{y} null markets<extra></extra>",
       }],
       layout: {
-        xaxis: axis({ title: { text: plain(data.null.statistic) } }),
+        xaxis: axis({ title: { text: plain(data.null.label) } }),
         yaxis: axis({ title: { text: "null markets" } }),
         shapes: ours === null ? [] : [line],
         annotations: ours === null ? [] : [{ ...label, font: { color: colour("down") } }],
@@ -164,21 +119,30 @@
   const rowOf = new Map(data.trades.trade_id.map((number, row) => [number, row]));
   let shown = data.closeups.length ? data.closeups[0].trade_id : null;
 
+  // The zone of the shown trade, from its creation, or from the first candle, to the exit.
+  function band({ lo, hi, since }, first) {
+    const left = Date.parse(data.trades.exit_ts[rowOf.get(shown)]);
+    return {
+      type: "rect", x0: Math.max(since, first), x1: left, y0: lo, y1: hi, layer: "below",
+      fillcolor: colour("other"), opacity: 0.18, line: { width: 0 },
+    };
+  }
+
   function candles() {
     const one = closeups.get(shown);
+    const row = rowOf.get(shown);
     const { start, step, at, open, high, low, close } = one.candles;
     const opens = open.map((_, place) => start + step * (at ? at[place] : place));
     const ends = opens.length ? [opens[0], opens[opens.length - 1] + step] : [];
     const level = (value, name, ink, dash) => ({
       x: ends, y: [value, value], name, mode: "lines", line: { color: colour(ink), width: 1, dash },
-      hovertemplate: `${name} %{y}<extra></extra>`,
+      hovertemplate: `${name} ${price(value, row)}<extra></extra>`,
     });
-    const row = rowOf.get(shown);
     const marks = { ENTRY: data.trades.side[row] === "LONG" ? "triangle-up" : "triangle-down", STOP: "x", TAKE_PROFIT: "circle", EXIT: "square" };
-    const fills = one.fills.map(([ms, role, value, quantity]) => ({
+    const fills = one.fills.map(([ms, role, value, filled]) => ({
       x: [ms], y: [value], name: role.toLowerCase().replace("_", " "), mode: "markers",
       marker: { symbol: marks[role], size: 11, color: colour(role === "ENTRY" ? "other" : "ink"), line: { color: colour("ground"), width: 1 } },
-      hovertemplate: `%{x|%Y-%m-%d %H:%M}<br>${price(quantity)} at ${price(value)}<extra>${role}</extra>`,
+      hovertemplate: `%{x|%Y-%m-%d %H:%M}<br>${quantity(filled, row)} at ${price(value, row)}<extra>${role}</extra>`,
     }));
     const bars = {
       type: "candlestick", x: opens.map((ms) => ms + step / 2), open, high, low, close, name: "price",
@@ -192,17 +156,22 @@
         ...one.targets.map((value, place) => level(value, `target ${place + 1}`, "good", "dash")),
         ...fills,
       ],
-      layout: { xaxis: axis({ type: "date", rangeslider: { visible: false } }), yaxis: axis({ side: "right" }) },
+      layout: {
+        shapes: one.zone && ends.length ? [band(one.zone, ends[0])] : [],
+        xaxis: axis({ type: "date", rangeslider: { visible: false } }), yaxis: axis({ side: "right" }),
+      },
     };
   }
 
   function tell() {
     const row = rowOf.get(shown);
     const trades = data.trades;
-    const { bars } = closeups.get(shown).candles;
-    const told = `Trade ${shown}: ${trades.side[row]} ${trades.symbol[row]} ${trades.tf[row]}, entered ` +
-      `${instant(trades.entry_ts[row])} at ${price(trades.entry[row])}, stop ${price(trades.stop[row])}, left ` +
-      `${instant(trades.exit_ts[row])} at ${price(trades.exit[row])} by ${trades.exit_reason[row]}: ${number(trades.r[row], 2)} R.` +
+    const { candles: { bars }, targets, zone } = closeups.get(shown);
+    const stood = zone ? ` in the ${zone.kind} ${price(zone.lo, row)} to ${price(zone.hi, row)}` : "";
+    const told = `Trade ${shown}: ${trades.side[row]} ${trades.symbol[row]} ${trades.tf[row]}${stood}, entered ` +
+      `${instant(trades.entry_ts[row])} at ${price(trades.entry[row], row)}, stop ${price(trades.stop[row], row)}, left ` +
+      `${instant(trades.exit_ts[row])} at ${price(trades.exit[row], row)} by ${trades.left_by[row]}: ${number(trades.r[row], 2)} R; ` +
+      `${trades.targets_taken[row]} of ${targets.length} targets taken.` +
       (bars > 1 ? ` Each candle is ${bars} bars.` : "");
     document.getElementById("closeup-text").textContent = told;
     document.getElementById("chart-trade").setAttribute("aria-label", `Candles around the trade. ${told}`);
@@ -247,15 +216,16 @@
     ["stop", "stop", price, true],
     ["exit_ts", "left (UTC)", instant],
     ["exit", "exit", price, true],
-    ["exit_reason", "by"],
+    ["left_by", "by"],
     ["r", "R", (value) => number(value, 2), true],
     ["pnl", "PnL", (value) => number(value, 2), true],
     ["fees", "fees", (value) => number(value, 2), true],
     ["funding", "funding", (value) => number(value, 2), true],
     ["mfe_r", "MFE R", (value) => number(value, 2), true],
     ["mae_r", "MAE R", (value) => number(value, 2), true],
-    ["qty", "quantity", price, true],
+    ["qty", "quantity", quantity, true],
     ["regime", "regime"],
+    ["zone_kind", "zone"],
     ["zone_strength", "strength", (value) => (value === null ? NONE : String(value)), true],
     ["guesses", "guesses", (value) => String(value), true],
   ];
@@ -269,7 +239,7 @@
     function cell(row, [column, , format, isNumber]) {
       const value = data.trades[column][row];
       const made = document.createElement("td");
-      made.textContent = value === null ? NONE : format ? format(value) : value;
+      made.textContent = value === null ? NONE : format ? format(value, row) : value;
       made.className = [isNumber ? "number" : "", column === "r" || column === "pnl" ? tone(value) : ""].join(" ").trim();
       return made;
     }
@@ -344,6 +314,4 @@
 
   const body = document.getElementById("trades-body");
   if (body) tradesTable(body, document.getElementById("trades-head"));
-
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawn.forEach((draw) => draw()));
 })();

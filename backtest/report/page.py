@@ -15,7 +15,7 @@ from importlib import resources
 from string import Template
 from typing import TYPE_CHECKING, Any
 
-from backtest.report import headline, sections
+from backtest.report import chance, headline, origin, sections
 from backtest.report.markup import Markup, element, joined, script_json, text
 from backtest.report.view import view_of
 
@@ -35,11 +35,11 @@ def page_of(document: Document, closeups: list[dict[str, Any]]) -> str:
     run = document["run"]
     title = f"Backtest of {run['profile']}, {run['from'][:10]} to {run['to'][:10]}"
     made = [(name, heading, make(document)) for name, heading, make in _sections(len(closeups))]
-    return framed(title, _subtitle(document), made, view=view_of(document, closeups), script="page.js")
+    return framed(title, origin.header(document), made, view=view_of(document, closeups), script="page.js")
 
 
 def framed(
-    title: str, subtitle: str, made: Sequence[tuple[str, str, Markup]], *, view: dict[str, Any], script: str
+    title: str, subtitle: Markup, made: Sequence[tuple[str, str, Markup]], *, view: dict[str, Any], script: str
 ) -> str:
     """A page of some sections, with everything that it needs inside.
 
@@ -48,18 +48,18 @@ def framed(
         subtitle: Under it.
         made: Id, heading and body of each section; links to all but the first stand behind the first.
         view: What the script draws.
-        script: Its file, of this package.
+        script: Its file, of this package; what all pages share (`charts.js`) stands before it.
     """
     bodies = [element("section", element("h2", heading), body, id=name) for name, heading, body in made]
     links = sections.contents((name, heading) for name, heading, _ in made[1:])
     return Template(_file("page.html")).substitute(
         title=text(title),
         css=_file("page.css"),
-        header=joined((element("h1", title), element("p", subtitle, class_="faint"))),
+        header=joined((element("h1", title), subtitle)),
         sections=joined((bodies[0], element("section", links), *bodies[1:])),
         data=script_json(view),
         plotly=_plotly(),
-        script=_file(script),
+        script=_file("charts.js") + _file(script),
     )
 
 
@@ -71,27 +71,42 @@ def _sections(pictures: int) -> list[tuple[str, str, Callable[[Document], Markup
         ("r", "Distribution of R", sections.r_section),
         ("months", "Months", sections.months_section),
         ("hours", "Hours and weekdays", sections.hours_section),
+        ("zones", "Zones", _zones),
+        ("regime", "Regimes", _group("regime", "Trades by regime at the signal.", "Regime")),
         (
-            "regime",
-            "Regimes",
-            lambda one: sections.group_table(one, "regime", "Trades by regime at the signal.", "Regime"),
-        ),
-        (
-            "zone-strength",
-            "Zone strength",
-            lambda one: sections.group_table(
-                one, "zone_strength", "Trades by strength of the signal's zone (0 to 10).", "Strength"
-            ),
+            "exits",
+            "Exits",
+            _group("exit", "Trades by how they ended, targets that were taken before included.", "Exit"),
         ),
         ("series", "Symbols, timeframes and sides", _series),
         ("refusals", "Refusals", sections.refusals_section),
-        ("monte-carlo", "Monte Carlo", sections.monte_carlo_section),
-        ("null-market", "Place among null markets", sections.null_section),
+        ("monte-carlo", "Monte Carlo", chance.monte_carlo_section),
+        ("null-market", "Place among null markets", chance.null_section),
         ("trades", "Trades", sections.trades_section),
         ("closeups", "Each trade", lambda one: sections.closeups_section(pictures, len(one["trades"]["trade_id"]))),
+        ("parameters", "Parameters", origin.parameters_section),
         ("assumptions", "Assumptions", sections.assumptions_section),
-        ("origin", "Origin", sections.origin_section),
+        ("origin", "Origin", origin.origin_section),
     ]
+
+
+def _group(name: str, caption: str, heading: str) -> Callable[[Document], Markup]:
+    return lambda document: sections.group_table(document, name, caption, heading)
+
+
+def _zones(document: Document) -> Markup:
+    if not document["groups"]["zone_kind"]:
+        return sections.group_table(document, "zone_kind", "", "")
+    kinds = (
+        "Trades by the zone of the signal. OB: order block; FVG: fair value gap. Breakers and IFVGs give no signals."
+    )
+    strengths = "Trades by the strength of that zone (0 to 10)."
+    return joined(
+        (
+            sections.group_table(document, "zone_kind", kinds, "Zone", unknown="no zone"),
+            sections.group_table(document, "zone_strength", strengths, "Strength"),
+        )
+    )
 
 
 def _series(document: Document) -> Markup:
@@ -99,13 +114,6 @@ def _series(document: Document) -> Markup:
     if not any(document["groups"][name] for name in names):
         return sections.group_table(document, "symbol", "", "")
     return joined(sections.group_table(document, name, f"Trades by {name}.", name.capitalize()) for name in names)
-
-
-def _subtitle(document: Document) -> str:
-    run = document["run"]
-    count = len(run["series"])
-    listed = ", ".join(run["series"][:4]) + (f" and {count - 4} more" if count > 4 else "")
-    return f"{listed}. Fingerprint {run['fingerprint'][:12]}, dataset {run['dataset_id'] or 'not named'}."
 
 
 @cache

@@ -1,7 +1,7 @@
 """The sections of a page below its headline: charts with what they show in words, and tables.
 
-Charts are drawn by page.js from the page's data; each has a text that says the same to who cannot see it. Where there
-is nothing to show, a section says so.
+Charts are drawn by the page's script from its data; each has a text that says the same to who cannot see it. Where
+there is nothing to show, a section says so.
 
 Invariant: nothing here reckons: every number is one of the document's, written as text.
 
@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from backtest.report.markup import NONE, Markup, element, joined, number, percent, table, text, toned
+from backtest.report.origin import instant, sampled
 from backtest.report.view import MOST_POINTS, MOST_ROWS
 
 if TYPE_CHECKING:
@@ -25,9 +26,12 @@ _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Su
 _GROUP_COLUMNS = ("trades", "won", "mean R", "Σ R", "profit factor", "PnL")
 _NO_TRADES = "There are no trades."
 
+# How a page calls the order in which the trades came, which the document calls `actual`.
+AS_THEY_CAME = "as they came"
+
 
 def chart(name: str, label: str, caption: str, *, class_: str = "chart") -> Markup:
-    """A place for a chart of page.js, with what it shows in words.
+    """A place for a chart of the page's script, with what it shows in words.
 
     Args:
         name: Of the element.
@@ -40,19 +44,52 @@ def chart(name: str, label: str, caption: str, *, class_: str = "chart") -> Mark
 
 
 def equity_section(document: Document) -> Markup:
-    """Equity, and under it the drawdown."""
+    """Equity, under it the drawdown, and how deep that is for who looks how often."""
     curve = document["equity"]
     if not curve["ts"]:
         return element("p", "There is no equity curve: the run has no sample.")
     deepest = max(curve["drawdown"])
     label = (
         f"Equity from {number(document['metrics']['capital'])} to {number(curve['equity'][-1])}, deepest drawdown "
-        f"of the curve {percent(deepest)}, reached at {instant(curve['ts'][curve['drawdown'].index(deepest)])}."
+        f"of the curve, which has a point {sampled(document)}, {percent(deepest)}, reached at "
+        f"{instant(curve['ts'][curve['drawdown'].index(deepest)])}."
     )
     caption = label
+    held = document.get("benchmark")
+    if held is not None:
+        caption += f" Dashed: {_holding(document, held)}"
     if len(curve["ts"]) > MOST_POINTS:
         caption += " Thinned for the screen; no peak and no depth is left out."
-    return chart("chart-equity", label, caption, class_="chart tall")
+    return joined((chart("chart-equity", label, caption, class_="chart tall"), _depths(document)))
+
+
+def _holding(document: Document, held: Document) -> str:
+    names = ", ".join(name.partition(":")[2] for name in held["instruments"])
+    parts = "all of the capital" if len(held["instruments"]) == 1 else "equal parts of the capital"
+    sharpe = number(held["sharpe"])
+    return (
+        f"buy and hold of {names}, {parts} from the first open to the last close, the taker fee paid both times; no "
+        f"leverage, slippage or funding. It comes to {percent(held['total_return'], 2, sign=True)} with a deepest "
+        f"drawdown of this curve of {percent(held['max_drawdown'])} and a Sharpe ratio of {sharpe} a year."
+    )
+
+
+def _depths(document: Document) -> Markup:
+    found = document.get("drawdowns")
+    if found is None:
+        return joined(())
+    rows = (
+        ("after every bar: the number above", found["bars"]),
+        (f"at the points of this curve, {sampled(document)}", found["samples"]),
+        ("at the ends of UTC days: what its interval draws again", found["days"]),
+        (
+            f"at the ends of trades, equal shares at risk: “{AS_THEY_CAME}” under Monte Carlo",
+            found["trades"],
+        ),
+    )
+    told = [(when, percent(depth, 2)) for when, depth in rows if depth is not None]
+    whole = table("The same account, looked at more or less often.", ("Looked at", "deepest drawdown"), told)
+    return element("details", element("summary", "The deepest drawdown by how often one looks"), whole)
 
 
 def r_section(document: Document) -> Markup:
@@ -106,8 +143,16 @@ def _hour_cell(row: Document | None) -> Markup:
     return toned(f"{row['trades']} · {number(row['mean_r'])}", row["mean_r"])
 
 
-def group_table(document: Document, name: str, caption: str, heading: str) -> Markup:
-    """Trades by one of the document's groups."""
+def group_table(document: Document, name: str, caption: str, heading: str, *, unknown: str = "not known") -> Markup:
+    """Trades by one of the document's groups.
+
+    Args:
+        document: Of the result.
+        name: Of the groups.
+        caption: What they are.
+        heading: Of their names.
+        unknown: What a group without a name is.
+    """
     rows = document["groups"][name]
     if not rows:
         return element("p", _NO_TRADES)
@@ -124,7 +169,7 @@ def group_table(document: Document, name: str, caption: str, heading: str) -> Ma
         for row in rows
     ]
     if any(row["name"] is None for row in rows):
-        caption += f" {NONE} = not known."
+        caption += f" {NONE} = {unknown}."
     return table(caption, (heading, *_GROUP_COLUMNS), told)
 
 
@@ -149,50 +194,6 @@ def refusals_section(document: Document) -> Markup:
     )
     caption = "A signal is evaluated bar by bar while it lives; the first gate that fails names the reason."
     return joined((lead, table(caption, ("Gate", "first to refuse", "share", "refused at all", "share"), cells)))
-
-
-def monte_carlo_section(document: Document) -> Markup:
-    """The same trades in other orders, and drawn again."""
-    rows = document["monte_carlo"]
-    if not rows:
-        return element("p", "There are no trades to be put in another order.")
-    told = [
-        (
-            row["method"],
-            NONE if row["percentile"] is None else number(row["percentile"], 0),
-            number(row["final_equity"]),
-            percent(row["max_drawdown"]),
-        )
-        for row in rows
-    ]
-    caption = (
-        "Shuffled: each trade once, in another order. Resampled: drawn with replacement. Each column is ranked by "
-        "itself; a row is no path. Every trade risks the same fraction of the equity of its moment here, whatever it "
-        "risked in the run: “actual” is the run's order, not the run's equity."
-    )
-    columns = ("Paths", "percentile", "final equity", "deepest drawdown")
-    figures = (
-        chart("chart-final", "Percentiles of the final equity; the table below has the numbers.", "Final equity"),
-        chart(
-            "chart-depth", "Percentiles of the deepest drawdown; the table below has the numbers.", "Deepest drawdown"
-        ),
-    )
-    return joined((element("div", *figures, class_="pair"), table(caption, columns, told)))
-
-
-def null_section(document: Document) -> Markup:
-    """The place among markets in which there is nothing to win."""
-    null = document["null"]
-    if null is None:
-        return element("p", "This result was not held against null markets.")
-    verdict = "passed" if null["passed"] else "not passed"
-    ours = "not defined" if null["value"] is None else number(null["value"], 3)
-    label = (
-        f"{len(null['surrogates'])} null markets, {null['statistic']} from {number(null['surrogates'][0], 3)} to "
-        f"{number(null['surrogates'][-1], 3)}; this result: {ours}. {null['as_good']} did as well: a chance of "
-        f"{percent(null['chance'])}, {percent(null['tail'], 0)} is tolerated. The gate is {verdict}."
-    )
-    return chart("chart-null", label, label)
 
 
 def trades_section(document: Document) -> Markup:
@@ -229,7 +230,7 @@ def closeups_section(count: int, trades: int) -> Markup:
         return element("p", _NO_TRADES if not trades else "There are no bars to draw trades on: none were handed in.")
     caption = (
         "Candles around the trade, UTC. Triangle: entry; circle: target; cross: stop; square: other exits. Lines: "
-        "entry, stop as placed, targets."
+        "entry, stop as placed, targets. Band: the zone of the signal, from its creation to the exit."
     )
     if count < trades:
         caption += (
@@ -249,28 +250,6 @@ def closeups_section(count: int, trades: int) -> Markup:
 def assumptions_section(document: Document) -> Markup:
     """What the run took for granted."""
     return element("ol", *(element("li", one) for one in document["assumptions"]), class_="assumptions")
-
-
-def origin_section(document: Document) -> Markup:
-    """What the result was made from."""
-    run = document["run"]
-    rows = (
-        ("Bars", f"{instant(run['from'])} to {instant(run['to'])} UTC"),
-        ("Series", ", ".join(run["series"])),
-        ("Dataset", run["dataset_id"] or "none: the bars are named by the fingerprint alone"),
-        ("Fingerprint of the result", run["fingerprint"]),
-        ("Configuration", run["config_hash"]),
-        ("Risk profile", f"{run['profile']} ({run['profile_hash']})"),
-        ("Version of the engine", run["engine_version"]),
-        ("Version of Tidemark", run["platform_version"]),
-    )
-    caption = "The same bars and configuration give the same fingerprint."
-    return table(caption, ("What", "Which"), rows, words=2, class_="words origin")
-
-
-def instant(iso: str) -> str:
-    """An instant of the document, to the minute."""
-    return iso[:16].replace("T", " ")
 
 
 def contents(names: Iterable[tuple[str, str]]) -> Markup:

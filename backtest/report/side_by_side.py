@@ -7,20 +7,24 @@ Invariant: warnings are the first section; nothing here reckons but what a chart
 
 from __future__ import annotations
 
+import json
 from itertools import accumulate
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from backtest.report.headline import FORMATS, METRICS, warnings_section
-from backtest.report.markup import NONE, Markup, element, joined, number, percent, table, toned
+from backtest.report.headline import metrics_table, warnings_section
+from backtest.report.markup import NONE, Markup, element, joined, number, percent, readable, table, tone, toned
+from backtest.report.origin import instant
 from backtest.report.page import framed
-from backtest.report.sections import chart, instant
+from backtest.report.sections import chart
+from backtest.report.view import rounded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Document = dict[str, Any]
 
 # Signals of a pair that are listed: those on which the two differ most.
 MOST_SIGNALS = 10
-
-_DIGITS = 6
 
 
 def page_of(document: Document) -> str:
@@ -40,7 +44,9 @@ def page_of(document: Document) -> str:
         ("origin", "Origin", _origin(document)),
     ]
     title = f"Comparison of {', '.join(names[:4])}" + (f" and {len(names) - 4} more" if len(names) > 4 else "")
-    return framed(title, _subtitle(document), made, view=_view(document), script="side_by_side.js")
+    return framed(
+        title, element("p", _subtitle(document), class_="faint"), made, view=_view(document), script="side_by_side.js"
+    )
 
 
 def _subtitle(document: Document) -> str:
@@ -61,28 +67,25 @@ def _verdicts(document: Document) -> Markup:
         (
             f"{pair['first']} − {pair['second']}",
             pair["days"]["count"],
-            toned(_daily(pair["days"]["mean"]["value"]), pair["days"]["mean"]["value"]),
-            _range(pair["days"]["mean"], _daily),
+            _with_range(pair["days"]["mean"], _daily),
             number(pair["days"]["t"]),
             _chance(pair["days"]["p"]),
             _chance(pair["chance"]),
-            percent(pair["better"]),
-            percent(pair["worse"]),
+            f"{percent(pair['better'])}, {percent(pair['worse'])}",
             number(pair["correlation"]),
-            toned(number(pair["sharpe"]["value"], sign=True), pair["sharpe"]["value"]),
-            _range(pair["sharpe"], number),
+            _with_range(pair["sharpe"], _signed),
         )
         for pair in document["pairs"]
     ]
     level = percent(document["pairs"][0]["days"]["mean"]["level"], 0)
     caption = (
         "Daily returns, first − second, on the days that both have. p: two-sided, of Student's t, which takes days for "
-        "independent; raised: by the number of pairs (Holm). Intervals: stationary bootstrap of the same days of both, "
-        f"{level}. Two are told apart only where both agree."
+        "independent; raised: by the number of pairs (Holm). Below a number its interval: stationary bootstrap of the "
+        f"same days of both, {level}. Two are told apart only where both agree."
     )
     columns = (
-        *("Pair", "days", "mean a day", "interval", "t", "p", "p, raised", "days ahead", "days behind", "correlation"),
-        *("Δ Sharpe, a year", "interval"),
+        *("Pair", "days", "mean a day", "t", "p", "p, raised", "days ahead, behind", "correlation"),
+        "Δ Sharpe, a year",
     )
     return joined((element("ul", *told), table(caption, columns, rows)))
 
@@ -102,13 +105,8 @@ def _sentence(pair: Document) -> str:
 
 
 def _numbers(document: Document) -> Markup:
-    results = document["results"]
-    rows = [
-        (label, *(element("td", FORMATS[kind](one["metrics"][name]), class_="number") for one in results))
-        for name, label, kind in METRICS
-    ]
     caption = "Each over all of its own days. Money in quote units, R in units of the risk taken, after all costs."
-    return table(caption, ("Number", *(one["name"] for one in results)), rows)
+    return metrics_table(caption, {one["name"]: one["metrics"] for one in document["results"]})
 
 
 def _curves(document: Document) -> Markup:
@@ -163,8 +161,17 @@ def _settings(document: Document, names: list[str]) -> Markup:
         return element("p", "It is not known what they were made from.")
     if not origin["differing"]:
         return element("p", "No setting differs.")
-    rows = [(field, *values) for field, values in origin["differing"].items()]
-    return table("As JSON; long ones by their digest.", ("Setting", *names), rows, words=1 + len(names))
+    rows = [(field, *map(_setting, values)) for field, values in origin["differing"].items()]
+    caption = "profile: of the risk profile; engine: of the engine. What is long is told by its digest."
+    return table(caption, ("Setting", *names), rows, words=1 + len(names), class_="settings")
+
+
+def _setting(told: str) -> str:
+    # The document has them as JSON text, or a digest, which is none.
+    try:
+        return readable(json.loads(told))
+    except ValueError:
+        return told
 
 
 def _origin(document: Document) -> Markup:
@@ -191,10 +198,12 @@ def _view(document: Document) -> Document:
             (day, value - by_day[day]) for day, value in zip(one["days"], one["returns"], strict=True) if day in by_day
         ]
         sums = accumulate(value for _, value in own)
-        lines.append({"name": one["name"], "days": [day for day, _ in own], "values": _rounded(sums)})
+        lines.append({"name": one["name"], "days": [day for day, _ in own], "values": list(map(rounded, sums))})
     return {
         "first": first["name"],
-        "curves": [{"name": one["name"], "days": one["days"], "values": _rounded(_growth(one))} for one in results],
+        "curves": [
+            {"name": one["name"], "days": one["days"], "values": list(map(rounded, _growth(one)))} for one in results
+        ],
         "ahead": lines,
     }
 
@@ -204,12 +213,19 @@ def _growth(result: Document) -> list[float]:
     return [left - 1 for left in accumulate(result["returns"], lambda left, r: left * (1 + r), initial=1.0)][1:]
 
 
-def _rounded(values: Any) -> list[float]:  # noqa: ANN401 - any iterable of floats
-    return [float(f"{value:.{_DIGITS}g}") for value in values]
-
-
 def _daily(fraction: float | None) -> str:
     return percent(fraction, 4, sign=True)
+
+
+def _signed(value: float | None) -> str:
+    return number(value, sign=True)
+
+
+def _with_range(interval: Document, write: Callable[[float | None], str]) -> Markup:
+    """A cell: the number, and its interval below."""
+    told, value = _range(interval, write), interval["value"]
+    below = () if told == NONE else (element("div", told, class_="range"),)
+    return element("td", element("span", write(value), class_=tone(value)), *below, class_="number")
 
 
 def _r(value: float | None) -> str:
@@ -220,7 +236,7 @@ def _chance(p: float | None) -> str:
     return "< 0.0001" if p is not None and p < 0.0001 else number(p, 4)
 
 
-def _range(interval: Document, write: Any) -> str:  # noqa: ANN401 - writes a number
+def _range(interval: Document, write: Callable[[float | None], str]) -> str:
     if interval["low"] is None and interval["high"] is None:
         return NONE
     low, high = ("unbounded" if interval[end] is None else write(interval[end]) for end in ("low", "high"))

@@ -63,6 +63,19 @@ def market(bars: int, *, seed: int = 1) -> dict[SeriesKey, pl.DataFrame]:
     return found
 
 
+def unnested(*tfs: str, bars: int, seed: int = 1) -> dict[SeriesKey, pl.DataFrame]:
+    """Bars of ONE in some timeframes, of which longer ones need not nest; `bars` quarters of an hour."""
+    walk = Walk.of(seed=seed, bars=bars)
+    base = walk.sub_bars if "1m" in tfs else walk.bars
+    return {ONE.series(tf): _longer(base, tf) for tf in tfs}
+
+
+def _longer(bars: pl.DataFrame, tf: str) -> pl.DataFrame:
+    first, last = (getattr(pl.col(name), end)() for name, end in (("open", "first"), ("close", "last")))
+    grouped = bars.group_by_dynamic("open_time", every=tf)
+    return grouped.agg(first, pl.col("high").max(), pl.col("low").min(), last, pl.col("volume").sum())
+
+
 def config(**changes: Any) -> BacktestConfig:  # noqa: ANN401 - the class checks them
     """A run of `market` under EAGER."""
     asked = BacktestConfig(

@@ -90,6 +90,8 @@ def tables(bars: pl.DataFrame, asks: Sequence[Ask]) -> dict[str, pl.DataFrame]:
                 "kind": pl.String,
                 "created_ts": BAR_SCHEMA["open_time"],
                 "ended_ts": BAR_SCHEMA["open_time"],
+                "price_lo": pl.Float64,
+                "price_hi": pl.Float64,
                 "strength": pl.Int16,
             }
         ),

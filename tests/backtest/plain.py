@@ -22,16 +22,19 @@ from risk import ClosedTrade, Decision, Funding, OpenBracket, Position, RiskCont
 from venues.fills import Bar, Bracket, BracketOrder, Fill, FillTerms
 
 _BUY = {"BUY": "LONG", "SELL": "SHORT"}
+_LEAST = timedelta(microseconds=1)
 
 
 @dataclass
 class Held:
-    """A bracket, whose it is and what its symbol cost last."""
+    """A bracket, whose it is, the rules it was placed under, and what its symbol cost last and when."""
 
     key: SeriesKey
     order: BracketOrder
     decision: Decision
+    rules: InstrumentRules
     mark: Decimal
+    marked: datetime
     since: datetime
     fills: list[Fill] = field(default_factory=list)
 
@@ -51,6 +54,8 @@ class Plain:
     decisions: list[Decision] = field(default_factory=list)
     ended: list[Ended] = field(default_factory=list)
     equity: Decimal = Decimal(0)
+    peak: Decimal = Decimal(0)
+    drawdown: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True)
@@ -84,41 +89,67 @@ class _Portfolio:
     def run(self) -> Plain:
         ends = sorted({end for of_key in self.bars.values() for end in of_key})
         for end in ends:
+            self.halt(end - _LEAST)
+            self.begin_day(end - _LEAST)
             for instrument in list(self.held):
                 self.walk(instrument, end)
-            if end.date() > self.day:  # midnight belongs to the day it begins, once its bars are known
-                self.day, self.day_start = end.date(), self.equity()
+            self.halt(end)
+            self.observe()
+            self.begin_day(end)  # midnight belongs to the day it begins, once its bars are known
             for key in self.keys:
                 if end in self.bars[key]:
                     self.look(key, end)
         for instrument, one in list(self.held.items()):
-            one.fills += one.order.close_out(one.mark, ends[-1], self.rules(instrument))
-            self.settle(instrument)
-        self.found.equity = self.closed
+            self.close(instrument, one.marked)
+        self.observe()
+        self.found.equity, self.found.peak = self.closed, self.peak
         return self.found
+
+    def begin_day(self, now: datetime) -> None:
+        if now.date() > self.day:
+            self.day, self.day_start = now.date(), self.equity()
+
+    def observe(self) -> None:
+        equity = self.equity()
+        self.peak = max(self.peak, equity)
+        self.found.drawdown = max(self.found.drawdown, 1 - equity / self.peak)
+
+    def halt(self, until: datetime) -> None:
+        """Leave the symbols that ceased to be traded."""
+        for instrument, one in list(self.held.items()):
+            later = [at for at, rules in self.config.rules[instrument] if rules.status != "TRADING"]
+            at = min((at for at in later if at > one.decision.ts), default=until + _LEAST)
+            if at <= until:
+                self.begin_day(at - _LEAST)
+                self.close(instrument, at)
+
+    def close(self, instrument: InstrumentKey, at: datetime) -> None:
+        one = self.held[instrument]
+        one.fills += one.order.close_out(one.mark, at, one.rules)
+        self.settle(instrument)
 
     def walk(self, instrument: InstrumentKey, end: datetime) -> None:
         one = self.held[instrument]
         bar = self.bars[one.key].get(end)
-        if bar is None:
-            return
-        if (end - timedelta(microseconds=1)).date() > self.day:
-            self.day, self.day_start = (end - timedelta(microseconds=1)).date(), self.equity()
+        if bar is not None:
+            self.advance(one, bar)
+        if one.order.state == "WAITING" and end >= one.decision.entry_expires_at:
+            self.close(instrument, end)
+        elif one.order.state == "DONE":
+            self.settle(instrument)
+
+    def advance(self, one: Held, bar: Bar) -> None:
+        instrument = one.key.instrument
         finer = next((key for key in self.keys if key.instrument == instrument and key.tf.us < one.key.tf.us), None)
-        inside = [] if finer is None else [b for b in self.bars[finer].values() if bar.open_time <= b.open_time < end]
+        inside = []
+        if finer is not None:
+            inside = [b for b in self.bars[finer].values() if bar.open_time <= b.open_time < bar.end]
         for at, rate, mark in self.settled(instrument):
             if one.since < at <= bar.open_time:
-                one.order.fund(
-                    Decimal(repr(rate)), bar.open if mark is None else Decimal(repr(mark)), self.rules(instrument)
-                )
+                one.order.fund(Decimal(repr(rate)), bar.open if mark is None else Decimal(repr(mark)), one.rules)
         one.since = bar.open_time
-        one.fills += one.order.advance(bar, inside, self.rules(instrument))
-        one.mark = bar.close
-        if one.order.state == "WAITING" and end >= one.decision.entry_expires_at:
-            one.order.close_out(bar.close, end, self.rules(instrument))
-        if one.order.state == "DONE":
-            self.settle(instrument)
-        self.peak = max(self.peak, self.equity())
+        one.fills += one.order.advance(bar, inside, one.rules)
+        one.mark, one.marked = bar.close, bar.end
 
     def settle(self, instrument: InstrumentKey) -> None:
         one = self.held.pop(instrument)
@@ -150,7 +181,7 @@ class _Portfolio:
                 self.place(idea, decision, end)
 
     def place(self, idea: Idea, decision: Decision, end: datetime) -> None:
-        signal, rules = idea.signal, self.rules(idea.key.instrument)
+        signal, rules = idea.signal, self.rules(idea.key.instrument, end)
         assert decision.entry is not None
         assert decision.sl is not None
         assert signal.atr14 is not None
@@ -169,7 +200,8 @@ class _Portfolio:
         )
         terms = FillTerms(slippage=Decimal(str(self.profile.slippage)), leverage=Decimal(self.profile.leverage))
         close = self.bars[idea.key][end].close
-        self.held[idea.key.instrument] = Held(idea.key, BracketOrder(ask, rules, terms), decision, close, end)
+        order = BracketOrder(ask, rules, terms)
+        self.held[idea.key.instrument] = Held(idea.key, order, decision, rules, close, end, since=end)
         self.acted.add(signal.signal_id)
 
     def context(self, idea: Idea, end: datetime) -> RiskContext:
@@ -194,7 +226,7 @@ class _Portfolio:
             trades=tuple(self.trades),
             calendar=tuple(self.config.calendar),
             funding=self.funding(key.instrument, end),
-            rules=self.rules(key.instrument),
+            rules=self.rules(key.instrument, end),
         )
 
     def settled(self, instrument: InstrumentKey) -> list[tuple[datetime, float, float | None]]:
@@ -210,7 +242,7 @@ class _Portfolio:
         return Funding(next_time=later[0] if later else None, last_time=last_time, last_rate=last_rate)
 
     def positions_of(self, one: Held) -> list[Position]:
-        order, rules = one.order, self.rules(one.key.instrument)
+        order, rules = one.order, one.rules
         if order.entry_price is None:
             return []
         return [
@@ -228,7 +260,7 @@ class _Portfolio:
         ]
 
     def bracket_of(self, one: Held) -> OpenBracket:
-        order, rules = one.order, self.rules(one.key.instrument)
+        order, rules = one.order, one.rules
         waits = order.entry_price is None
         unfilled = sum((quantity for _, quantity in order.ask.ladder), Decimal(0)) if waits else Decimal(0)
         costs = self.leaving(order.ask.entry, rules) + self.leaving(order.ask.stop, rules)
@@ -258,8 +290,9 @@ class _Portfolio:
                 total += order.pnl + side * (one.mark - order.entry_price) * order.open_quantity
         return total
 
-    def rules(self, instrument: InstrumentKey) -> InstrumentRules:
-        return self.config.rules[instrument][0][1]
+    def rules(self, instrument: InstrumentKey, at: datetime) -> InstrumentRules:
+        versions = self.config.rules[instrument]
+        return [rules for since, rules in versions if since <= at or since == versions[0][0]][-1]
 
     def _read(
         self, bars: Mapping[SeriesKey, pl.DataFrame]

@@ -8,11 +8,13 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from backtest.assumptions import assumptions_of
 from backtest.config import BacktestConfig
-from backtest.metrics import Metrics, metrics_of
+from backtest.metrics import Metrics, daily_returns, metrics_of
 from contracts import SeriesKey
 from risk.gates import GATES
 from tests.backtest.markets import ONE, TWO, config
@@ -38,6 +40,7 @@ class Told:
     equity: pl.DataFrame
     decisions: pl.DataFrame
     fills: pl.DataFrame
+    zones: pl.DataFrame
     config: BacktestConfig = field(default_factory=config)
     start: datetime = START
     until: datetime = START + timedelta(days=40)
@@ -49,6 +52,11 @@ class Told:
     def metrics(self) -> Metrics:
         """Of the frames; the drawdown and the turnover are made up."""
         return metrics_of(self.trades, self.equity, capital=CAPITAL, max_drawdown=0.1, open_share=0.25, turnover=3.0)
+
+    @property
+    def daily_returns(self) -> NDArray[np.float64]:
+        """Of the curve, which begins with the capital."""
+        return daily_returns(self.equity, capital=CAPITAL)
 
     @property
     def assumptions(self) -> list[str]:
@@ -89,8 +97,27 @@ def told(r: Sequence[float], *, equity: Sequence[float] = (10_000.0, 10_100.0, 9
         },
         orient="row",
     )
-    run = Told(trades=trades, equity=below_peaks(equity_of(equity)), decisions=decisions_of(trades), fills=fills)
+    run = Told(
+        trades=trades,
+        equity=below_peaks(equity_of(equity)),
+        decisions=decisions_of(trades),
+        fills=fills,
+        zones=zones_of(trades),
+    )
     return replace(run, **changes)
+
+
+def zones_of(trades: pl.DataFrame) -> pl.DataFrame:
+    """Of each trade its zone from 97 to 99, made an hour before the order: OB, FVG, none, and again."""
+    kind = pl.col("trade_id") % 3
+    known = pl.when(kind < 2)
+    return trades.select(
+        "trade_id",
+        zone_kind=pl.when(kind == 0).then(pl.lit("OB")).when(kind == 1).then(pl.lit("FVG")),
+        zone_created_ts=known.then(pl.col("placed_ts") - pl.duration(hours=1)),
+        zone_lo=known.then(97.0),
+        zone_hi=known.then(99.0),
+    )
 
 
 def below_peaks(equity: pl.DataFrame) -> pl.DataFrame:

@@ -18,6 +18,7 @@ TRADE_COLUMNS = pl.Schema(
     {
         "trade_id": pl.Int64(),
         "symbol": pl.String(),
+        "tf": pl.String(),
         "side": pl.String(),
         "entry_ts": _TS,
         "exit_ts": _TS,
@@ -62,6 +63,7 @@ def trades_of(
     columns = {
         "trade_id": range(len(r)),
         "symbol": [symbols[k % len(symbols)] for k in range(len(r))],
+        "tf": ["1h"] * len(r),
         "side": [sides[k % len(sides)] for k in range(len(r))],
         "entry_ts": entered,
         "exit_ts": [ts + held for ts in entered],

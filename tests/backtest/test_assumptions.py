@@ -10,8 +10,9 @@ from typing import Any
 import polars as pl
 import pytest
 
+from backtest.assumed import assumed_rules
 from backtest.assumptions import assumptions_of
-from backtest.config import ALWAYS, BacktestConfig, assumed_rules
+from backtest.config import ALWAYS, BacktestConfig
 from contracts import InstrumentKey
 from risk import CalendarWindow, RiskProfile
 from tests.backtest.markets import ONE, TWO, config, rules_of
@@ -90,11 +91,12 @@ def test_several_versions_of_the_rules_are_counted() -> None:
 
 
 def test_assumed_rules_are_said_to_be_assumed_with_their_numbers() -> None:
-    assumed = assumed_rules(ONE, pl.Series([99.25, 98.5, 99.0]))
+    prices = pl.Series([99.25, 98.5, 99.0])
+    assumed = assumed_rules(ONE, pl.DataFrame(dict.fromkeys(("open", "high", "low", "close"), prices)))
     found = sentences(config(rules={ONE: [(ALWAYS, assumed)], TWO: [(ALWAYS, rules_of(TWO))]}))
     assert one_with("assumed", found) == (
-        "Trading rules are assumed, none are recorded: tick 0.01, lot 0.001, least order 10 USDT "
-        "(binance_usdm:AAAUSDT)."
+        "Trading rules are assumed from the first 1,000 bars, none are recorded: tick 0.01, lot 0.001, orders of 10 to "
+        "10000000 USDT (binance_usdm:AAAUSDT)."
     )
     assert "the worst published tier (binance_usdm:AAAUSDT)" in " ".join(found)
 
@@ -131,6 +133,23 @@ def test_leverage_is_the_lesser_of_profile_and_instrument() -> None:
 
     assert "at 2× leverage at most, with 2.5 % maintenance margin" in leverage(2, 20)
     assert "at 1× leverage at most" in leverage(3, 1)
+
+
+def test_less_leverage_than_the_profile_would_take_is_explained() -> None:
+    unread, lends_two = (
+        rules_of(ONE, max_leverage=Decimal(1), fees_source="conservative"),
+        rules_of(TWO, max_leverage=Decimal("2.5"), fees_source="exchange"),
+    )
+    found = sentences(config(rules={ONE: [(ALWAYS, unread)], TWO: [(ALWAYS, lends_two)]}))
+    assert one_with("lends is told", found) == (
+        "Leverage: 1× where the profile would take 3×: what the venue lends is told to account holders alone, and "
+        "nothing borrowed is the safe side (binance_usdm:AAAUSDT)."
+    )
+    assert one_with("lends no more", found) == (
+        "Leverage: 2× where the profile would take 3×: the venue lends no more (binance_usdm:BBBUSDT)."
+    )
+    enough = {key: [(ALWAYS, rules_of(key))] for key in (ONE, TWO)}
+    assert not [sentence for sentence in sentences(config(rules=enough)) if sentence.startswith("Leverage")]
 
 
 @pytest.mark.parametrize(
@@ -172,6 +191,11 @@ def test_events_are_counted_where_they_touch_the_run() -> None:
     assert "No event" in one_with("calendar", sentences(config(calendar=outside)))
     inside = [event(START - timedelta(minutes=30)), event(START + timedelta(days=39))]
     assert one_with("calendar", sentences(config(calendar=[*outside, *inside]))).startswith("2 events")
+
+
+def test_bars_that_only_warm_the_engine_up_are_told_where_there_may_be_some() -> None:
+    assert not [sentence for sentence in sentences() if "warm" in sentence]
+    assert f"Bars before {START:%Y-%m-%d %H:%M} UTC only warm" in one_with("warm", sentences(config(start=START)))
 
 
 def test_capital_quote_and_sample_are_told() -> None:

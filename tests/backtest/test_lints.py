@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from backtest.lints import Finding, lint
 from backtest.metrics import StatisticsRefused, metrics_of
-from tests.backtest.results import HUNDREDTHS, days_of, equity_of, trades_of
+from tests.backtest.results import HUNDREDTHS, START, days_of, equity_of, trades_of
 
 # 120 trades in turn of two symbols, won and lost in turn: +20 R in all, nothing to find.
 SOUND = [4 / 3, -1.0] * 60
@@ -104,6 +104,14 @@ def test_one_trade_with_more_than_a_quarter_of_the_profit() -> None:
     assert "25%" in finding.text
 
 
+def test_a_loss_is_severe_and_stands_before_everything_else() -> None:
+    findings = found(trades_of([-1.0] * 60 + [0.5] * 60, symbols=["A", "B", "C"]))
+    assert (findings[0].code, findings[0].severity) == ("lost", "severe")
+    assert findings[0].value < 0
+    assert "It lost 3,000.00 after all costs" in findings[0].text
+    assert "lost" not in codes(found(trades_of([])))  # nothing was traded
+
+
 def test_a_loss_is_no_one_s_profit() -> None:
     losing = codes(found(trades_of([-1.0] * 60 + [0.5] * 60, symbols=["A", "B", "C"])))
     assert not {"one_trade_share", "one_month", "one_symbol", "eaten_by_costs"} & set(losing)
@@ -133,6 +141,24 @@ def test_a_liquidation_is_severe() -> None:
     assert finding.text.startswith("1 position ended by liquidation")
 
 
+def test_positions_whose_bars_end_before_the_run_does_are_named() -> None:
+    # The last trades leave an hour, half an hour and nothing before the curve ends: bars of an hour, so one is missing.
+    trades = trades_of(SOUND, symbols=("AUSDT", "BUSDT", "CUSDT", "BUSDT"), reasons=["STOP"] * 118 + ["END"] * 2)
+    last = trades["exit_ts"][-1]
+    assert isinstance(last, datetime)
+    for late, value in ((timedelta(0), 1), (timedelta(minutes=59), 1), (timedelta(hours=1), 2)):
+        curve = equity_of([10_000.0, 12_000.0], first=START, every=last + late - START)
+        finding = only(found(trades, curve), "bars_ended")
+        assert finding is not None
+        assert (finding.severity, finding.value, finding.limit) == ("warning", value, 0)
+        named = {1: "1 position (CUSDT)", 2: "2 positions (BUSDT, CUSDT)"}[value]
+        assert finding.text.startswith(f"{named} ended because the bars did")
+    both = trades_of(SOUND, reasons=["END"], symbols=("AUSDT",), every=timedelta(0))
+    last = both["exit_ts"][-1]
+    assert isinstance(last, datetime)
+    assert only(found(both, equity_of([1.0, 2.0], first=START, every=last - START)), "bars_ended") is None
+
+
 @pytest.mark.parametrize(
     ("fees", "funding", "severity", "share"),
     # Net 2,000 of 120 trades with costs of c each: they took 120 c of 2,000 + 120 c. c = 16: 1920/3920; 17: 2040/4040.
@@ -157,6 +183,7 @@ def test_costs_that_turn_a_profit_into_a_loss_are_severe() -> None:
     assert finding is not None
     assert finding.severity == "severe"
     assert finding.value == pytest.approx(2.0)
+    assert "they turned a gain into a loss" in finding.text
     # Net 0: costs took exactly what there was. Gross 0: there was nothing to take.
     finding = only(found(trades_of([1.0, -1.0] * 60, fees=1.0)), "eaten_by_costs")
     assert finding is not None

@@ -8,18 +8,39 @@ import polars as pl
 import pytest
 
 from backtest import BacktestConfig, BacktestResult, run_backtest
-from backtest.config import FUNDING_SCHEMA
+from backtest.config import ALWAYS, FUNDING_SCHEMA
+from contracts import SeriesKey, to_us
 from risk import CalendarWindow
 from risk.gates import GATES
-from tests.backtest.markets import EAGER, ONE, config, market
+from tests.backtest.markets import EAGER, ONE, TWO, config, market, rules_of
 from tests.backtest.plain import Plain, plain_backtest
 
-MARKET = market(300, seed=5)
 START = datetime(2022, 1, 1, tzinfo=UTC)
 
-# Funding every two hours at rates that hurt, news that keep out of the market, and stops that go to the entry.
+
+def holey(bars: dict[SeriesKey, pl.DataFrame]) -> dict[SeriesKey, pl.DataFrame]:
+    """The bars of TWO have a hole while an entry waits, and end while a position is open; those of ONE go on."""
+    minutes = (pl.col("open_time") - START).dt.total_minutes()
+    there = ~minutes.is_between(HOLE.start, HOLE.stop, closed="left") & (minutes < LAST)
+    return {key: frame.filter(there) if key.instrument == TWO else frame for key, frame in bars.items()}
+
+
+HOLE, LAST = range(2692, 2992), 4395
+BREAK = START + timedelta(minutes=3060, seconds=30)
+MARKET = holey(market(300, seed=5))
+
+# ONE is not traded for an hour, which begins while a position is open. Funding every two hours at rates that hurt, news
+# that keep out of the market, and stops that go to the entry.
 EVENTFUL = config(
     profile=EAGER.model_copy(update={"after_first": "breakeven", "max_bars": None, "funding": (-3, 3)}),
+    rules={
+        ONE: [
+            (ALWAYS, rules_of(ONE)),
+            (BREAK, rules_of(ONE, status="BREAK")),
+            (BREAK + timedelta(hours=1), rules_of(ONE)),
+        ],
+        TWO: [(ALWAYS, rules_of(TWO))],
+    },
     funding={
         ONE: pl.DataFrame(
             [(START + timedelta(hours=2 * n), (-1) ** n * 4e-4, 1000.0 + n if n % 3 else None) for n in range(38)],
@@ -60,6 +81,12 @@ def plain(asked: BacktestConfig) -> Plain:
 
 
 def test_what_was_asked_for_happens(asked: BacktestConfig, ours: BacktestResult) -> None:
+    waited = ours.written.rows("trades")
+    expired = waited["left_us"][(waited["entered"] == 0) & (waited["symbol"] == 1)]
+    assert to_us(START + timedelta(minutes=HOLE.start + 5)) in expired
+    ended = ours.trades.filter(pl.col("exit_reason") == "END")
+    assert (TWO.symbol, START + timedelta(minutes=LAST)) in ended.select("symbol", "exit_ts").rows()
+    assert ((ONE.symbol, BREAK) in ended.select("symbol", "exit_ts").rows()) == (asked is EVENTFUL)
     if asked is EVENTFUL:
         assert ours.trades["funding"].abs().sum() > 0
         assert {"news_guard", "funding_guard"} <= set(ours.decisions["reason"].drop_nulls())
@@ -121,3 +148,9 @@ def test_every_trade_has_the_same_prices_quantity_reason_and_money(ours: Backtes
 def test_both_end_with_the_same_money(ours: BacktestResult, plain: Plain) -> None:
     assert ours.equity["equity"][-1] == pytest.approx(float(plain.equity), rel=1e-12)
     assert plain.equity != config().capital
+
+
+def test_both_went_as_high_and_fell_as_deep(ours: BacktestResult, plain: Plain) -> None:
+    assert ours.book["peak"][0] == pytest.approx(float(plain.peak), rel=1e-12)
+    assert ours.max_drawdown == pytest.approx(float(plain.drawdown), rel=1e-9)
+    assert plain.drawdown > 0

@@ -6,27 +6,32 @@ import json
 import re
 from dataclasses import replace
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from backtest import run_backtest
-from backtest.bootstrap import intervals
+from backtest.bootstrap import Interval, intervals
+from backtest.config import ALWAYS
 from backtest.lints import Finding, lint
 from backtest.monte_carlo import SCHEMA, shuffled
-from backtest.report import NullPlace, ReportUnwritable
+from backtest.report import NullPlace, Outcome, ReportUnwritable
 from backtest.report.closeups import closeups
 from backtest.report.headline import METRICS
 from backtest.report.view import MOST_POINTS
-from tests.backtest.markets import config, market
+from contracts import InstrumentKey
+from engine import ENGINE_VERSION, EngineParams
+from risk import RiskProfile
+from tests.backtest.markets import ONE, TWO, config, market, rules_of
 from tests.backtest.pages import FINDINGS, NULL, Parsed, bars_of, report
 from tests.backtest.reported import CAPITAL, KEYS, below_peaks, told
-from tests.backtest.results import days_of
+from tests.backtest.results import START, days_of
 
 SECTIONS = (
-    *("warnings", "headline", "equity", "r", "months", "hours", "regime", "zone-strength", "series", "refusals"),
-    *("monte-carlo", "null-market", "trades", "closeups", "assumptions", "origin"),
+    *("warnings", "headline", "equity", "r", "months", "hours", "zones", "regime", "exits", "series", "refusals"),
+    *("monte-carlo", "null-market", "trades", "closeups", "parameters", "assumptions", "origin"),
 )
 FAILED = NullPlace(statistic="expectancy_r", value=0.5, surrogates=tuple(k / 100 for k in range(100)))
 
@@ -128,14 +133,14 @@ def test_names_that_are_markup_stay_text_wherever_they_come_from() -> None:
     made = report(
         run,
         findings=[Finding(code=HOSTILE, severity="warning", text=HOSTILE, value=1.0, limit=1.0)],
-        monte_carlo=pl.DataFrame([(HOSTILE, 1.0, 1.0, 0.5)], schema=SCHEMA, orient="row"),
+        monte_carlo=pl.DataFrame([(HOSTILE, at, at, 0.5) for at in (1.0, 2.0)], schema=SCHEMA, orient="row"),
         null=replace(NULL, statistic=HOSTILE),
     )
     parsed = Parsed(made.html)
     assert "<img" not in made.html.replace(parsed.scripts[1], "")
     assert len(parsed.scripts) == 3
     assert parsed.data["trades"]["symbol"][0] == HOSTILE
-    for section in ("warnings", "regime", "series", "monte-carlo", "null-market", "origin"):
+    for section in ("warnings", "regime", "exits", "series", "monte-carlo", "null-market", "origin"):
         assert HOSTILE in parsed.texts[section], section
     labels = [one["aria-label"] for one in parsed.named("div") if one.get("id") == "chart-null"]
     assert HOSTILE in (labels[0] or "")
@@ -147,9 +152,9 @@ def test_a_run_without_trades_gives_a_page_that_says_so() -> None:
     parsed = Parsed(made.html)
     assert [one["id"] for one in parsed.named("section") if "id" in one] == list(SECTIONS)
     assert "No trade was opened in this run." in parsed.texts["headline"]
-    for section in ("r", "hours", "regime", "zone-strength", "series", "trades", "closeups"):
+    for section in ("r", "hours", "zones", "regime", "exits", "series", "trades", "closeups"):
         assert "There are no trades." in parsed.texts[section], section
-    assert parsed.texts["series"].count("There are no trades.") == 1
+    assert [parsed.texts[section].count("There are no trades.") for section in ("series", "zones")] == [1, 1]
     assert made.json["trades"]["r"] == []
     assert "NaN" not in parsed.scripts[0] + "".join(parsed.texts.values())
 
@@ -180,10 +185,162 @@ def test_headline_numbers_are_written_plainly_with_their_intervals(page: Parsed)
     assert "Return a year, compounded––" in text  # three hours are no year, and no interval is known
 
 
-def test_the_band_is_shown_from_worst_to_best() -> None:
-    made = report(band=(-1234.5, 678.0))
-    assert made.json["band"] == {"worst": -1234.5, "best": 678.0}
-    assert "worst … best−1,234.50 … 678.00" in Parsed(made.html).texts["headline"]
+def test_what_doubtful_bars_decide_is_told_from_worst_to_best() -> None:
+    run = told([1.0, 2.0])
+    run = replace(run, trades=run.trades.with_columns(guesses=pl.Series([2, 1])))
+    made = report(run, band=(-1234.5, 678.0))
+    assert made.json["band"] == {"worst": -1234.5, "best": 678.0, "bars": 3}
+    text = Parsed(made.html).texts["headline"]
+    assert "3 bars could not tell" in text
+    assert "net result −1,234.50 at the worst, +678.00 at the best." in text
+
+
+def test_where_no_bar_was_doubtful_a_line_says_so_and_no_card_does(page: Parsed) -> None:
+    text = Parsed(report(band=(150.0, 150.0)).html).texts["headline"]
+    assert "No bar was doubtful" in text
+    assert "at the worst" not in text
+    # None was handed in: nothing is said.
+    assert "doubtful" not in page.texts["headline"]
+
+
+def test_the_header_names_what_was_traded_and_sets_apart_what_was_only_read() -> None:
+    run = told([1.0])
+    asked = replace(run.config, trade=("15m", "1h"))
+    keys = [one.series(tf) for one in (ONE, TWO) for tf in ("1h", "15m", "1m")]
+    facts = header_of(replace(run, config=asked, written=replace(run.written, keys=keys)))
+    assert facts == {
+        "Traded at binance_usdm": "AAAUSDT, BBBUSDT",
+        "Timeframes": "15m, 1h",
+        "Time": "2024-01-01 00:00 to 2024-02-10 00:00 UTC",
+        "Capital": "10,000.00 USDT",
+        "Risk profile": "eager, 11 of 30 parameters not as shipped",
+        "Engine": f"engine version {ENGINE_VERSION}, parameters as shipped",
+        "Finer bars, not traded": "1m: what came first inside a longer bar",
+    }
+
+
+def test_the_header_names_a_dozen_symbols_and_counts_the_others() -> None:
+    run = told([1.0])
+    keys = [InstrumentKey("binance_spot", f"A{number:02}USDT").series("15m") for number in range(14)]
+    rules = {key.instrument: [(ALWAYS, rules_of(key.instrument, venue="binance_spot"))] for key in keys}
+    facts = header_of(replace(run, config=replace(run.config, rules=rules), written=replace(run.written, keys=keys)))
+    assert facts["Traded at binance_spot"].startswith("A00USDT, A01USDT")
+    assert facts["Traded at binance_spot"].endswith("A11USDT and 2 more, listed under Origin")
+    assert "Finer bars, not traded" not in facts
+
+
+def header_of(run: Outcome) -> dict[str, str]:
+    """The facts in the header of a page."""
+    rows = re.findall(r"<dt>([^<]*)</dt><dd>([^<]*)</dd>", report(run).html.split("</header>")[0])
+    return dict(rows)
+
+
+def test_every_parameter_stands_beside_the_shipped_one_and_those_that_differ_are_marked() -> None:
+    run = told([1.0])
+    params = run.config.params.model_copy(update={"ttl_bars": 9})
+    made = report(replace(run, config=replace(run.config, params=params)))
+    told_of = made.json["run"]["parameters"]
+    assert set(told_of["profile"]) == set(RiskProfile.model_fields) - {"name"}
+    assert set(told_of["engine"]) == set(EngineParams.model_fields)
+    assert told_of["engine"]["ttl_bars"] == {"value": 9, "default": 6}
+    text = Parsed(made.html).texts["parameters"]
+    assert "Engine: 1 of 21 parameters not as shipped" in text
+    assert "ttl_bars9◆ shipped: 6" in text
+    assert "after_firsttrail◆ shipped: keep" in text
+    assert "news_high−30, 30as shipped" in text
+    assert text.count("◆") == 12
+
+
+def test_of_the_deepest_drawdown_each_number_says_when_it_looks() -> None:
+    # At the samples 10,100 to 9,900; of the ends of days and of every bar the numbers are handed in.
+    ranges = {"max_drawdown": Interval(value=0.0125, low=0.01, high=0.05, level=0.95)}
+    made = report(intervals=ranges)
+    orders = [row["max_drawdown"] for row in made.json["monte_carlo"] if row["method"] == "actual"]
+    assert made.json["drawdowns"] == {
+        "bars": 0.1,
+        "samples": pytest.approx(200 / 10_100),
+        "days": 0.0125,
+        "trades": orders[0],
+    }
+    texts = Parsed(made.html).texts
+    assert "Deepest drawdown, at every bar10.0 %95 %: 1.0 % … 5.0 %, at ends of days" in texts["headline"]
+    assert "deepest drawdown of the curve, which has a point every hour, 2.0 %" in texts["equity"]
+    assert "after every bar: the number above10.00 %" in texts["equity"]
+    assert "at the ends of UTC days: what its interval draws again1.25 %" in texts["equity"]
+    # One trade lost one R: 1 % of the equity, the fraction handed to `shuffled`.
+    assert "under Monte Carlo1.00 %" in texts["equity"]
+
+
+def test_other_orders_have_a_column_only_where_they_can_differ() -> None:
+    text = Parsed(report().html).texts["monte-carlo"]
+    assert "Percentilefinal equity, resampleddeepest drawdown, shuffleddeepest drawdown, resampled" in text
+    assert "final equity, shuffled" not in text
+    # 1.02 · 0.99 · 1.005 of 10,000, less 1 % on the way; the run's account ended elsewhere.
+    assert "as they came10,148.491.0 %1.0 %" in text
+    assert "each risking 0.50 % of what there is then" in text
+    assert "the account of the run ended at 9,900.00" in text
+    assert "actual" not in text
+
+
+def test_holding_is_a_curve_a_line_and_a_column_with_the_numbers_of_the_document() -> None:
+    run = told([2.0, -1.0, 0.5])
+    made = report(run, bars={key: frame for one in KEYS for key, frame in bars_of(200, key=one).items()})
+    found = made.json["benchmark"]
+    # The run begins with the 97th bar, which opens at 97.25, and ends with the 108th, which closes at 108.5.
+    fee = float(rules_of(ONE).taker_fee)
+    assert found["total_return"] == pytest.approx(108.5 / 97.25 * (1 - fee) / (1 + fee) - 1)
+    assert found["net_pnl"] == pytest.approx(CAPITAL * found["total_return"])
+    page = Parsed(made.html)
+    assert page.data["equity"]["held"] == pytest.approx(found["equity"], rel=1e-5)
+    grown = f"{100 * found['total_return']:+,.2f} %"
+    assert f"Buy and hold of the same symbols: {grown}, this run: −1.00 %" in page.texts["headline"]
+    assert f"It comes to {grown}" in page.texts["equity"]
+    assert "NumberValueIntervalBuy and hold" in page.texts["headline"]
+
+
+def test_without_bars_nothing_is_said_of_holding() -> None:
+    made = report()
+    assert made.json["benchmark"] is None
+    page = Parsed(made.html)
+    assert "held" not in page.data["equity"]
+    assert "uy and hold" not in "".join(page.texts.values())
+
+
+def test_a_run_without_trades_says_which_gates_refused_instead_of_cards() -> None:
+    run = told([])
+    page = Parsed(report(run).html)
+    assert (
+        "No trade was opened in this run. 1 evaluation of signals; the gates that refused first: trigger (1)."
+        in page.texts["headline"]
+    )
+    assert not [one for one in page.named("dl") if one.get("class") == "tiles"]
+    assert "… " not in page.texts["headline"].split("All numbers")[0]
+    nothing = Parsed(report(replace(run, decisions=run.decisions.clear())).html)
+    assert "No trade was opened in this run: there was no signal to decide on." in nothing.texts["headline"]
+    placed = run.decisions.with_columns(reason=pl.lit(None, run.decisions.schema["reason"]))
+    unfilled = Parsed(report(replace(run, decisions=placed)).html)
+    assert "No trade was opened in this run: 1 bracket placed, none of them filled." in unfilled.texts["headline"]
+
+
+def test_prices_have_the_decimals_of_their_tick_and_quantities_those_of_their_lot() -> None:
+    run = told([1.0, 2.0, 3.0])
+    rules = {
+        ONE: [(ALWAYS, rules_of(ONE)), (START, rules_of(ONE, tick_size=Decimal("0.0010")))],
+        TWO: [(ALWAYS, rules_of(TWO, tick_size=Decimal("0.5"), step_size=Decimal(10)))],
+    }
+    made = report(replace(run, config=replace(run.config, rules=rules)))
+    # Of the rules that held, the finest.
+    assert made.json["run"]["increments"] == {
+        str(ONE): {"tick": "0.001", "lot": "0.001"},
+        str(TWO): {"tick": "0.5", "lot": "10"},
+    }
+    assert Parsed(made.html).data["decimals"] == {"tick": [3, 1, 3], "lot": [3, 0, 3]}
+
+
+def test_the_axis_of_null_markets_bears_the_name_of_the_number() -> None:
+    page = Parsed(report(null=replace(NULL, statistic="sharpe")).html)
+    assert page.data["null"]["label"] == "Sharpe ratio, a year"
+    assert "Sharpe ratio, a year: from −0.500 to 0.390" in page.texts["null-market"]
 
 
 def test_months_stand_in_a_row_of_their_year() -> None:
@@ -204,6 +361,7 @@ def test_the_origin_tells_everything_a_run_is_made_again_from(page: Parsed) -> N
     for part in ("2024-01-01 00:00 to 2024-02-10 00:00 UTC", str(KEYS[0]), "f" * 64, run.config.hash):
         assert part in origin
     assert run.config.profile.hash in origin
+    assert run.config.params.hash in origin
     assert "none: the bars are named by the fingerprint alone" in origin
     named = replace(run, config=replace(run.config, dataset_id="d" * 64))
     assert "d" * 64 in Parsed(report(named).html).texts["origin"]
@@ -274,7 +432,8 @@ def test_what_is_no_number_is_null_in_the_document() -> None:
 
 def test_sections_of_the_document_stand_in_the_order_of_the_page() -> None:
     assert list(report().json) == [
-        *("version", "warnings", "metrics", "intervals", "band", "equity", "r", "months", "years", "hours", "groups"),
+        *("version", "warnings", "metrics", "intervals", "band", "equity", "drawdowns", "benchmark"),
+        *("r", "months", "years", "hours", "groups"),
         *("decisions", "monte_carlo", "null", "trades", "assumptions", "run"),
     ]
 

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from backtest.metrics import StatisticsRefused
 from backtest.report import NullPlace
-from backtest.report.breakdowns import distribution, groups, hours, months, refusals, years
+from backtest.report.breakdowns import distribution, exits, groups, hours, months, refusals, years
 from backtest.report.closeups import BARS_AFTER, BARS_BEFORE, MOST_CANDLES, chosen, closeups
-from backtest.report.markup import Markup, element, number, percent, script_json
+from backtest.report.markup import Markup, element, length, number, percent, readable, script_json, toned
 from backtest.report.view import MOST_POINTS, thinned
 from risk.gates import GATES
 from tests.backtest.pages import NULL, Parsed, bars_of, report
@@ -104,6 +104,34 @@ def test_the_same_symbol_at_two_venues_is_two_groups() -> None:
     assert [row["name"] for row in report(run).json["groups"]["symbol"]] == ["a:AAAUSDT", "b:AAAUSDT"]
 
 
+def test_a_stop_behind_targets_is_told_with_how_many_of_them_were_taken() -> None:
+    trades = full(trades_of([0.68, -1.0, 2.0, 0.3], reasons=["STOP", "STOP", "TARGET", "TRAIL"]))
+    roles = [(0, "TAKE_PROFIT"), (0, "STOP"), (1, "STOP"), *[(2, "TAKE_PROFIT")] * 3, *[(3, "TAKE_PROFIT")] * 2]
+    found = exits(trades, pl.DataFrame(roles, schema={"trade_id": pl.Int64, "role": pl.String}, orient="row"))
+    assert found.rows() == [
+        *[(1, "1 target, then STOP"), (0, "STOP"), (3, "TARGET"), (2, "2 targets, then TRAIL")],
+    ]
+
+
+def test_ways_out_stand_in_the_order_of_their_reasons_and_every_trade_in_one_of_them() -> None:
+    run = told([1.0, -1.0, 2.0, -0.5])
+    taken = run.fills.head(1).with_columns(trade_id=pl.lit(0, pl.Int64), role=pl.lit("TAKE_PROFIT"))
+    trades = run.trades.with_columns(exit_reason=pl.Series(["STOP", "STOP", "TARGET", "TIME"]))
+    found = report(replace(run, trades=trades, fills=pl.concat([run.fills, taken]))).json["groups"]["exit"]
+    assert [(row["name"], row["trades"], row["sum_r"]) for row in found] == [
+        *[("STOP", 1, -1.0), ("1 target, then STOP", 1, 1.0), ("TARGET", 1, 2.0), ("TIME", 1, -0.5)],
+    ]
+
+
+def test_trades_are_cut_by_the_kind_of_zone_those_without_one_last() -> None:
+    found = report(told([1.0, -1.0, 2.0, 3.0])).json["groups"]["zone_kind"]
+    assert [(row["name"], row["trades"], row["sum_r"]) for row in found] == [
+        ("FVG", 1, -1.0),
+        ("OB", 2, 4.0),
+        (None, 1, 2.0),
+    ]
+
+
 def test_a_gate_counts_as_first_and_as_failing_at_all() -> None:
     names = ("fresh", "trigger", "size")
     bits = [1 << GATES.index(name) for name in names]
@@ -138,11 +166,22 @@ def test_a_result_must_be_above_the_tail_of_the_surrogates() -> None:
 def test_few_surrogates_can_pass_nothing() -> None:
     assert not NullPlace(statistic="sharpe", value=9.0, surrogates=(0.0,) * 18).passed
     assert NullPlace(statistic="sharpe", value=9.0, surrogates=(0.0,) * 19).passed
+    told = NullPlace(statistic="sharpe", value=9.0, surrogates=(0.0,) * 18).verdict
+    assert "Fewer than 19 of them cannot tell" in told
+
+
+@pytest.mark.parametrize("value", [-0.5, 0.0])
+def test_what_earned_nothing_passes_nothing_however_bad_the_surrogates_are(value: float) -> None:
+    found = NullPlace(statistic="sharpe", value=value, surrogates=(-1.0,) * 99)
+    assert (found.chance, found.passed) == (0.01, False)
+    assert found.verdict.endswith("but what lost is nothing to trade.")
+    assert report(null=found).json["warnings"][0]["code"] == "null_market"
 
 
 def test_a_number_that_is_not_defined_passes_nothing() -> None:
     found = NullPlace(statistic="sharpe", value=None, surrogates=(0.0,) * 100)
     assert (found.as_good, found.passed) == (100, False)
+    assert found.verdict == "The null-market gate is not passed: this result has no Sharpe ratio."
     assert "this result: not defined" in Parsed(report(null=found).html).texts["null-market"]
 
 
@@ -175,6 +214,8 @@ def test_a_picture_goes_from_before_the_order_to_after_the_exit() -> None:
         [int(START.timestamp()) * 1000 + 7_200_000, "STOP", 101.5, 1.0],
     ]
     assert picture["targets"] == [104.0, 107.0]  # row 1 of the decisions placed it
+    # Made an hour before the order, which was placed a quarter of an hour before START.
+    assert picture["zone"] == {"kind": "OB", "lo": 97.0, "hi": 99.0, "since": int(START.timestamp() - 4_500) * 1000}
 
 
 def test_a_long_trade_has_several_bars_in_a_candle() -> None:
@@ -208,6 +249,14 @@ def test_a_series_without_bars_has_no_pictures_and_the_page_counts_those_it_has(
     found = closeups(run, bars_of(2000), rows=10)
     assert [one["trade_id"] for one in found] == [0, 2]  # the others are of another symbol
     assert "2 of 4 trades have a picture" in Parsed(report(run, bars=bars_of(2000)).html).texts["closeups"]
+
+
+def test_a_trade_whose_signal_stood_in_no_zone_has_none_in_its_picture() -> None:
+    run = told([1.0, 1.0, 1.0])
+    bars = {key: frame for one in KEYS for key, frame in bars_of(2000, key=one).items()}
+    assert [None if one["zone"] is None else one["zone"]["kind"] for one in closeups(run, bars, rows=10)] == [
+        *["OB", "FVG", None]
+    ]
 
 
 def test_bars_that_do_not_reach_the_trade_make_an_empty_picture() -> None:
@@ -266,6 +315,30 @@ def test_a_plus_and_a_percent_sign_where_they_are_asked_for() -> None:
     assert percent(-0.5) == "−50.0 %"
     assert percent(0.0, sign=True) == "0.0 %"
     assert percent(None) == "–"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        *[(None, "none"), (True, "yes"), ("keep", "keep"), (0.0002, "0.0002"), (-2.0, "−2"), (10_000, "10000")],
+        *[((-30, 30), "−30, 30"), ([[1.5, 0.33], [3.0, 0.67]], "(1.5, 0.33), (3, 0.67)"), ({}, "none")],
+        ({"15m": "1m"}, "15m: 1m"),
+    ],
+)
+def test_settings_are_written_without_the_signs_of_json(value: Any, shown: str) -> None:  # noqa: ANN401 - whatever JSON takes
+    assert readable(value) == shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told_as"), [(3_600, "1 hour"), (86_400 * 3, "3 days"), (90, "90 seconds"), (0, "none")]
+)
+def test_a_time_is_told_in_the_longest_unit_it_is_whole_in(seconds: int, told_as: str) -> None:
+    assert length(seconds) == told_as
+
+
+def test_a_gain_that_is_shown_as_zero_has_no_colour() -> None:
+    assert toned(number(0.001), 0.001) == '<td class="number">0.00</td>'
+    assert toned(number(0.01), 0.01) == '<td class="number up">0.01</td>'
 
 
 @given(st.text())

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import polars as pl
 import pytest
 
-from backtest import BacktestConfig, BacktestRefused, run_backtest
-from backtest.config import ALWAYS, assumed_rules
+from backtest import BacktestConfig, BacktestRefused, Session, run_backtest, with_rules
+from backtest.config import ALWAYS
 from backtest.windows import Market
 from contracts import InstrumentKey, SeriesKey
 from tests.backtest.markets import ONE, TWO, config, market, rules_of
@@ -19,14 +20,37 @@ MINUTES = ONE.series("1m")
 START = datetime(2022, 1, 1, tzinfo=UTC)
 
 
-def test_without_rules_some_are_assumed_on_the_careful_side() -> None:
-    prices = pl.Series([1000.25, 1001.5, 999.75])
-    rules = assumed_rules(InstrumentKey("binance_spot", "AAAUSDT"), prices)
-    assert (rules.tick_size, rules.step_size, rules.min_notional) == (Decimal("0.01"), Decimal("0.00001"), Decimal(10))
-    assert (rules.taker_fee, rules.max_leverage, rules.fees_source) == (Decimal("0.001"), Decimal(1), "conservative")
-    result = run_backtest({MINUTES: MARKET[MINUTES]}, BacktestConfig())
+def test_without_rules_some_are_assumed_and_without_a_configuration_the_default_holds() -> None:
+    result = run_backtest({MINUTES: MARKET[MINUTES]})
     assert result.decisions.height > 1_000
     assert any("assumed" in sentence for sentence in result.assumptions)
+    assert result.fingerprint == run_backtest({MINUTES: MARKET[MINUTES]}, BacktestConfig()).fingerprint
+
+
+def test_assumed_rules_come_from_the_shortest_series_whatever_the_order_of_series() -> None:
+    quarters = ONE.series("15m")
+    coarse = {quarters: MARKET[quarters].with_columns(pl.col("open", "high", "low", "close").round(0))}
+    both = [{MINUTES: MARKET[MINUTES]} | coarse, coarse | {MINUTES: MARKET[MINUTES]}]
+    assert {with_rules(bars, BacktestConfig()).rules[ONE][0][1].tick_size for bars in both} == {Decimal("0.00001")}
+
+
+def test_the_zone_of_a_trade_is_the_one_that_the_engine_names_for_its_signal() -> None:
+    asked = config()
+    result = run_backtest(MARKET, asked)
+    tables = Market.read(MARKET, asked.params, sub=asked.sub).tables
+    zones = {
+        (key.symbol, str(key.tf), row["kind"], row["created_ts"]): (row["price_lo"], row["price_hi"])
+        for key, of in tables.items()
+        for row in of["zones"].iter_rows(named=True)
+    }
+    named = {row["signal_id"]: row for of in tables.values() for row in of["signals_raw"].iter_rows(named=True)}
+    for trade, zone in zip(result.trades.iter_rows(named=True), result.zones.iter_rows(named=True), strict=True):
+        signal = named[trade["signal_id"]]
+        assert zone["trade_id"] == trade["trade_id"]
+        assert (zone["zone_kind"], zone["zone_created_ts"]) == (signal["zone_kind"], signal["zone_created_ts"])
+        of_zone = (trade["symbol"], trade["tf"], signal["zone_kind"], signal["zone_created_ts"])
+        assert (zone["zone_lo"], zone["zone_hi"]) == zones[of_zone]
+    assert set(result.zones["zone_kind"]) == {"OB", "FVG"}
 
 
 def test_spot_is_never_sold_short() -> None:
@@ -109,17 +133,12 @@ def test_tables_of_other_bars_are_refused() -> None:
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"capital": Decimal(0)}, "capital above 0"),
-        ({"capital": Decimal("NaN")}, "capital above 0"),
-        ({"sample": timedelta(0)}, "time between two points"),
-        ({"rules": {ONE: []}}, "no version of the rules"),
-        ({"rules": {ONE: [(ALWAYS, rules_of(TWO))]}}, "must be its own"),
         ({"trade": ("4h",)}, "nothing to trade"),
         ({"sub": {"15m": "3m"}}, "hand on those bars too"),
         ({"rules": {ONE: [(ALWAYS, rules_of(ONE))], TWO: [(ALWAYS, rules_of(TWO, quote="USDC"))]}}, "one capital"),
     ],
 )
-def test_a_configuration_that_does_not_fit_is_refused(changes: dict[str, object], told: str) -> None:
+def test_a_configuration_that_does_not_fit_the_bars_is_refused(changes: dict[str, object], told: str) -> None:
     with pytest.raises(BacktestRefused, match=told):
         run_backtest(MARKET, config(**changes))
 
@@ -127,3 +146,88 @@ def test_a_configuration_that_does_not_fit_is_refused(changes: dict[str, object]
 def test_a_key_names_its_timeframe() -> None:
     with pytest.raises(BacktestRefused, match="off the grid"):
         run_backtest({SeriesKey(ONE.venue, ONE.symbol, "1h"): MARKET[MINUTES].slice(1)}, config(sub={}))
+
+
+BARS = MARKET[MINUTES].head(100)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (BARS, "bars are handed on by series, {SeriesKey.parse('binance_spot:BTCUSDT:15m'): bars}, received a DataFr"),
+        ({"binance_spot:BTCUSDT:15m": BARS}, "is no series key: SeriesKey.parse('binance_spot:BTCUSDT:15m') names one"),
+        ({"BTCUSDT": BARS}, "'BTCUSDT' is no series key: SeriesKey.parse('binance_spot:BTCUSDT:15m') names one"),
+        ({ONE: BARS}, "is no series key: SeriesKey.parse('binance_spot:BTCUSDT:15m') names one"),
+        ({MINUTES: BARS.lazy()}, "bars are a polars.DataFrame, received a polars.LazyFrame: collect() it"),
+        ({MINUTES: BARS.to_dicts()}, "received a builtins.list: polars.DataFrame(…) makes one"),
+        ({MINUTES: BARS.rename({"open_time": "ts"})}, "received columns ts, open, high, low, close, volume: open_time"),
+        ({MINUTES: BARS.drop("volume", "high")}, "high is missing; volume is missing"),
+        ({MINUTES: BARS.with_columns(pl.col("close").cast(pl.String))}, "close is String"),
+        ({MINUTES: BARS.with_columns(pl.col("open_time").dt.epoch("ms"))}, "open_time is Int64"),
+        ({MINUTES: BARS.with_columns(pl.col("open_time").dt.replace_time_zone(None))}, "open_time is Datetime("),
+    ],
+)
+def test_what_are_no_bars_is_answered_with_what_bars_are(given: Any, told: str) -> None:  # noqa: ANN401 - anything
+    with pytest.raises(BacktestRefused) as refused:
+        run_backtest(given)
+    assert told in str(refused.value)
+
+
+def test_what_is_no_configuration_is_refused() -> None:
+    with pytest.raises(BacktestRefused, match="config is a dict: hand on a BacktestConfig"):
+        run_backtest({MINUTES: BARS}, {"capital": 10})  # type: ignore[arg-type] # what a newcomer may try
+
+
+def test_a_session_is_told_series_by_their_keys() -> None:
+    with pytest.raises(BacktestRefused, match=r"SeriesKey.parse\('binance_spot:BTCUSDT:15m'\) names one"):
+        Session(["binance_spot:BTCUSDT:15m"], BacktestConfig(), start=START)  # type: ignore[list-item] # a newcomer's
+    session = Session([MINUTES], config(), start=START)
+    with pytest.raises(BacktestRefused, match="is no series key"):
+        session.advance({str(MINUTES): BARS})  # type: ignore[dict-item] # a newcomer's
+    with pytest.raises(BacktestRefused, match=r"received a polars\.LazyFrame"):
+        session.advance({MINUTES: BARS.lazy()})  # type: ignore[dict-item] # a newcomer's
+
+
+def test_a_session_without_rules_is_told_how_to_assume_some() -> None:
+    bars = {MINUTES: MARKET[MINUTES]}
+    with pytest.raises(BacktestRefused, match=r"assume some: with_rules\(bars, config\)"):
+        Session([MINUTES], BacktestConfig(), start=START)
+    session = Session([MINUTES], with_rules(bars, BacktestConfig()), start=START)
+    session.advance(bars)
+    assert session.finish().fingerprint == run_backtest(bars).fingerprint
+
+
+def test_a_capital_beyond_counting_is_sized_down_where_rules_bound_an_order_and_refused_where_none_does() -> None:
+    bars = {MINUTES: MARKET[MINUTES]}
+    rich = run_backtest(bars, BacktestConfig(capital=Decimal(10**12), profile=config().profile))
+    assert rich.trades.height > 10
+    assert rich.trades["notional"].max() == pytest.approx(10_000_000, rel=1e-3)  # the largest order assumed
+    # Ticks of 0.01 × steps of 0.001: 2⁵⁷ of them are worth 1.44e12, which EAGER's exposure of 1.0 lets the capital be.
+    unbound = {ONE: [(ALWAYS, rules_of(ONE, max_qty=None, market_max_qty=None))]}
+    with pytest.raises(BacktestRefused, match="about 1441151880759 would do, or rules with a largest quantity"):
+        run_backtest(bars, config(capital=Decimal(10**13), rules=unbound, sub={}))
+    assert run_backtest(bars, config(capital=Decimal(10**12), rules=unbound, sub={})).trades.height > 10
+
+
+def test_a_result_is_one_short_line_whatever_it_holds() -> None:
+    bars = MARKET | {ONE.series("5m"): MARKET[ONE.series("15m")].head(0)}
+    result = run_backtest(bars, config())
+    assert repr(result) == (
+        "BacktestResult(binance_usdm:AAAUSDT:1m, binance_usdm:BBBUSDT:1m, binance_usdm:AAAUSDT:5m and 2 more, "
+        f"2022-01-01 00:00 to 2022-01-05 04:00, {result.trades.height} trades, "
+        f"net {result.trades['pnl'].sum():.2f}, fingerprint {result.fingerprint[:12]})"
+    )
+    parts = [result.written, result.written.conditions, Market(bars, {})]
+    assert all(len(repr(one)) < 200 for one in parts)
+
+
+@pytest.mark.parametrize("row", [10**6, -1, "x", 1.5, None])
+def test_a_decision_that_is_none_cannot_be_explained(row: Any) -> None:  # noqa: ANN401 - anything
+    result = run_backtest({MINUTES: MARKET[MINUTES]})
+    assert result.explain(0)["ts"] == result.decisions["ts"][0]
+    with pytest.raises(BacktestRefused) as refused:
+        result.explain(row)
+    assert str(refused.value) == (
+        f"there is no decision {row!r} to explain: give the number of a row of `decisions`, which has "
+        f"{result.decisions.height}"
+    )

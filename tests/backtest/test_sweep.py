@@ -1,21 +1,22 @@
-"""Sweeps: every set once, whatever happens on the way; and what the best of many is worth."""
+"""Sweeps: every set once, whatever happens on the way, over the bars of one study."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from decimal import Decimal
 
-import numpy as np
 import pytest
 
 from backtest import BacktestRefused, run_backtest
-from backtest.sweep import Space, grid, judged, sweep
+from backtest import sweep as sweeping
+from backtest.sweep import Space, grid, sweep
 from backtest.trials import MemorySink, Trial, configured, data_id_of
-from tests.backtest.markets import ONE, config, market
+from risk import RiskProfile
+from tests.backtest.markets import ONE, TWO, config, market
 
 MARKET = {key: frame for key, frame in market(400).items() if key.instrument == ONE}
-START, END = datetime(2022, 1, 1, tzinfo=UTC), datetime(2023, 1, 1, tzinfo=UTC)
 SPACE = {"profile.reward": [0.5, 1.0, 2.0], "engine.fvg_min_atr": [0.2, 0.3]}
 
 
@@ -91,25 +92,145 @@ def test_processes_find_what_one_process_finds() -> None:
     assert seen[-1] == (6, 6)
 
 
-def test_a_search_is_the_same_for_the_same_seed_and_remembers_what_it_looked_at() -> None:
-    space: Space = {"profile.reward": [0.5, 0.75, 1.0, 1.5, 2.0, 3.0], "profile.max_positions": [1, 2, 3]}
-    sink = MemorySink()
-    found = sweep(MARKET, config(), space, study="one", sink=sink, draws=12, seed=3)
-    assert 2 < found.evaluated <= 12
-    same = sweep(MARKET, config(), space, study="one", sink=MemorySink(), draws=12, seed=3)
-    assert same.trials == found.trials
-    again = sweep(MARKET, config(), space, study="one", sink=sink, draws=12, seed=3)
-    assert set(found.trials[0].params) == set(space)
-    assert len(again.trials) >= len(found.trials)
+WIDE: Space = {"profile.reward": [0.5, 0.75, 1.0, 1.5, 2.0, 3.0], "profile.max_positions": [1, 2, 3]}
 
 
-def test_trials_are_named_by_what_was_asked_and_by_the_bars() -> None:
+def test_a_search_is_the_same_for_the_same_seed_and_goes_on_where_it_was_killed() -> None:
+    found = sweep(MARKET, config(), WIDE, study="one", sink=MemorySink(), draws=20, seed=3)
+    assert 2 < found.evaluated <= 18
+    sink = Fragile(left=3)
+    with pytest.raises(Killed):
+        sweep(MARKET, config(), WIDE, study="one", sink=sink, draws=20, seed=3)
+    before = len(sink.recorded)
+    assert 0 < before < found.evaluated
+    sink.left = 10**6
+    rest = sweep(MARKET, config(), WIDE, study="one", sink=sink, draws=20, seed=3)
+    assert (rest.evaluated, rest.trials) == (found.evaluated - before, found.trials)
+    assert sweep(MARKET, config(), WIDE, study="one", sink=sink, draws=20, seed=3).evaluated == 0
+
+
+def test_a_search_tells_of_every_set_it_drew_though_some_were_drawn_before() -> None:
+    seen: list[tuple[int, int]] = []
+    space = {"profile.reward": [0.5, 1.0]}
+    found = sweep(
+        MARKET,
+        config(),
+        space,
+        study="one",
+        sink=MemorySink(),
+        draws=11,
+        told=lambda done, total: seen.append((done, total)),
+    )
+    assert found.evaluated == 2
+    assert seen == [(8, 11), (11, 11)]
+
+
+def test_values_that_are_lists_are_searched_too() -> None:
+    ladders: Space = {"engine.tp_r": [[1.5, 3.0], [1.0, 2.0, 3.0]]}
+    found = sweep(MARKET, config(), ladders, study="one", sink=MemorySink(), draws=8)
+    assert sorted(trial.params["engine.tp_r"] for trial in found.trials) == [[1.0, 2.0, 3.0], [1.5, 3.0]]
+
+
+def test_a_search_takes_a_space_that_the_grid_takes_though_no_value_of_it_would_do_alone() -> None:
+    # 0.12 alone is more than the default total_drawdown, 0.1.
+    wide: Space = {"profile.daily_drawdown": [0.12], "profile.total_drawdown": [0.2]}
+    asked = config(profile=RiskProfile())
+    for draws in (None, 4):
+        assert sweep(MARKET, asked, wide, study="one", sink=MemorySink(), draws=draws).evaluated == 1
+
+
+def test_a_small_space_with_one_set_that_cannot_be_is_refused_and_of_a_large_one_those_sets_are_passed_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    mixed = {"profile.daily_drawdown": [0.02, 0.05], "profile.total_drawdown": [0.04, 0.2]}  # 0.05 and 0.04 cannot be
+    asked = config(profile=RiskProfile())
+    for draws in (None, 12):
+        sink = MemorySink()
+        with pytest.raises(BacktestRefused, match="daily_drawdown must not exceed total_drawdown"):
+            sweep(MARKET, asked, mixed, study="one", sink=sink, draws=draws)
+        assert sink.trials == {}
+    monkeypatch.setattr(sweeping, "_SMALL", 3)
+    found = sweep(MARKET, asked, mixed, study="one", sink=MemorySink(), draws=30)
+    assert {tuple(trial.params.values()) for trial in found.trials} == {(0.02, 0.04), (0.02, 0.2), (0.05, 0.2)}
+    assert found.refused
+    assert all("daily_drawdown must not exceed total_drawdown" in reason for reason in found.refused)
+    none = {"profile.daily_drawdown": [0.3, 0.5], "profile.total_drawdown": [0.1, 0.2]}
+    with pytest.raises(BacktestRefused, match=r"not one of 5 sets that were drawn can be: .*daily_drawdown"):
+        sweep(MARKET, asked, none, study="one", sink=MemorySink(), draws=5)
+
+
+def test_trials_are_named_by_what_was_asked_and_by_the_bars_and_not_by_what_the_profile_is_called() -> None:
     sink = MemorySink()
     sweep(MARKET, config(), {"profile.reward": [1.0]}, study="one", sink=sink)
-    shorter = {key: frame.head(frame.height - 1) for key, frame in MARKET.items()}
-    assert sweep(shorter, config(), {"profile.reward": [1.0]}, study="one", sink=sink).evaluated == 1
-    assert sweep(MARKET, config(ambiguity="target"), {"profile.reward": [1.0]}, study="one", sink=sink).evaluated == 1
+    called = config(profile=config().profile.model_copy(update={"name": "another"}))
+    assert sweep(MARKET, called, {"profile.reward": [1.0]}, study="one", sink=sink).evaluated == 0
+    # 2 stop guards of 8 are the base profile's own: the same values however they came about.
+    same: Space = {"profile.reward": [1.0], "profile.stop_guard_stops": [8]}
+    assert sweep(MARKET, config(), same, study="one", sink=sink).evaluated == 0
+    for changed in ({"ambiguity": "target"}, {"capital": Decimal(20_000)}):
+        assert sweep(MARKET, config(**changed), {"profile.reward": [1.0]}, study="one", sink=sink).evaluated == 1
     assert data_id_of(MARKET, config(dataset_id="one")) == "one"
+
+
+def test_a_study_stands_on_its_first_bars_and_others_are_refused_before_anything_is_evaluated() -> None:
+    sink = MemorySink()
+    space = {"profile.reward": [1.0]}
+    sweep(MARKET, config(), space, study="one", sink=sink)
+    series = "binance_usdm:AAAUSDT:1m, binance_usdm:AAAUSDT:15m"
+    own = f"study 'one' is one of {series} from 2022-01-01 00:00 to 2022-01-05 04:00"
+    shorter = {key: frame.head(frame.height - 1) for key, frame in MARKET.items()}
+    another = {key: frame for key, frame in market(400).items() if key.instrument == TWO}
+    one_more = {**MARKET, **{key: frame for key, frame in another.items() if str(key.tf) == "15m"}}
+    for bars in (shorter, another, one_more):
+        with pytest.raises(BacktestRefused, match=f"{own}, these bars are .*--from .* --to .* another --study"):
+            sweep(bars, config(), {"profile.reward": [1.0, 2.0]}, study="one", sink=sink)
+    redrawn = {key: frame for key, frame in market(400, seed=9).items() if key.instrument == ONE}
+    for bars, asked in ((redrawn, config()), (MARKET, config(dataset_id="of today"))):
+        with pytest.raises(BacktestRefused, match=f"{own}, and what is stored of them .* has changed.*another --study"):
+            sweep(bars, asked, {"profile.reward": [1.0, 2.0]}, study="one", sink=sink)
+    later = config(start=datetime(2022, 1, 2, tzinfo=UTC))  # the same bars, of which the first day warms up
+    with pytest.raises(BacktestRefused, match=f"{own}, these bars are {series} from 2022-01-02 00:00 to "):
+        sweep(MARKET, later, space, study="one", sink=sink)
+    for again in (1, 0):
+        assert sweep(MARKET, later, space, study="warm", sink=sink).evaluated == again
+    assert len(list(sink.known("one"))) == 1
+    assert sweep(shorter, config(), space, study="two", sink=sink).evaluated == 1
+
+
+def test_a_study_without_a_name_and_bars_that_are_none_are_refused() -> None:
+    for study in ("", " "):
+        with pytest.raises(BacktestRefused, match="a study needs a name"):
+            sweep(MARKET, config(), SPACE, study=study, sink=MemorySink())
+    with pytest.raises(BacktestRefused, match="no bars to trade in binance_usdm:AAAUSDT"):
+        sweep({key: frame.head(0) for key, frame in MARKET.items()}, config(), SPACE, study="one", sink=MemorySink())
+
+
+@dataclass
+class Interrupted(Fragile):
+    """A sink during whose work a person presses Ctrl-C, once."""
+
+    pressed: bool = False
+
+    def record(self, study: str, trials: Sequence[Trial]) -> None:
+        if len(self.recorded) >= self.left and not self.pressed:
+            self.pressed = True
+            raise KeyboardInterrupt
+        self.recorded += [trial.trial_id for trial in trials]
+        self.memory.record(study, trials)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_what_is_done_when_a_sweep_is_interrupted_is_remembered_before_it_ends(processes: int) -> None:
+    space = {"profile.reward": [0.5 + 0.05 * k for k in range(40)]}
+    sink = Interrupted(left=1)
+    with pytest.raises(KeyboardInterrupt):
+        sweep(MARKET, config(), space, study="one", sink=sink, processes=processes)
+    kept = len(sink.recorded)
+    # What was being recorded is among it, and no set was begun behind it but those that were under way.
+    assert 2 <= kept < 40
+    assert len(set(sink.recorded)) == kept
+    found = sweep(MARKET, config(), space, study="one", sink=sink)
+    assert (found.evaluated, len(found.trials)) == (40 - kept, 40)
 
 
 @pytest.mark.parametrize(
@@ -121,6 +242,9 @@ def test_trials_are_named_by_what_was_asked_and_by_the_bars() -> None:
         ({"reward": [1.0]}, "no parameter 'reward'"),
         ({"profile.leverage": [1, 9]}, "leverage"),
         ({"engine.pivot_n": [0]}, "pivot_n"),
+        ({"profile.reward": [2, 3, 2]}, "profile.reward has the value 2 twice"),
+        ({"profile.reward": [2, 2.0]}, "profile.reward has the value 2.0 twice"),
+        ({"engine.tp_r": [[1, 2], [1, 2]]}, r"engine.tp_r has the value \[1, 2\] twice"),
     ],
 )
 def test_a_space_that_cannot_be_is_refused_before_anything_is_evaluated(
@@ -131,27 +255,3 @@ def test_a_space_that_cannot_be_is_refused_before_anything_is_evaluated(
         with pytest.raises(BacktestRefused, match=told):
             sweep(MARKET, config(), space, study="one", sink=sink, draws=draws)
         assert list(sink.known("one")) == []
-
-
-def test_the_best_of_noise_is_told_to_be_worth_little_and_of_true_skill_much() -> None:
-    rng = np.random.default_rng(1)
-
-    def trial(name: int, returns: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> Trial:
-        sharpe = float(returns.mean() / returns.std(ddof=1) * np.sqrt(365))
-        return Trial(f"{name:064x}", {"k": name}, sharpe, {}, tuple(returns), f"{name:064x}", START, END)
-
-    noise = [trial(k, rng.normal(0.0, 0.01, 365)) for k in range(50)]
-    found = judged("noise", noise)
-    assert found.best is not None
-    assert found.best.sharpe is not None
-    assert found.best.sharpe > 1.5  # it looks good
-    assert found.deflated_sharpe is not None
-    assert found.deflated_sharpe < 0.8
-    skilled = judged("skill", [*noise, trial(99, rng.normal(0.004, 0.01, 365))])
-    assert skilled.best is not None
-    assert skilled.best.params == {"k": 99}
-    assert skilled.deflated_sharpe is not None
-    assert skilled.deflated_sharpe > 0.9
-    assert found.overfitting is not None
-    assert skilled.overfitting is not None
-    assert skilled.overfitting.probability < 0.05 < 0.2 < found.overfitting.probability
