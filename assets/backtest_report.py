@@ -7,7 +7,7 @@ follows learns from the data version that nothing changed. A running month is re
 a run of its own.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,10 @@ import dagster as dg
 import psycopg
 from pydantic import Field
 
-from assets import progress
+from assets import progress, report_pages
 from assets.backtests import record, run_id_of
 from assets.columns import columns_of
+from assets.parameters import names_of, profile_named
 from assets.partitions import Metadata, ReportTask, profile_months
 from assets.plots import sparkline
 from assets.reactions import reacting
@@ -28,8 +29,6 @@ from assets.resources import Postgres
 from backtest import BacktestResult, run_backtest
 from backtest.examination import examine
 from backtest.report import NullPlace, Report
-from risk import shipped_profile
-from store.connections import translated
 
 # What is shown beside the page; the rest stands on it.
 _SHOWN = (
@@ -76,7 +75,7 @@ def backtest_report(
     task, at = ReportTask.of(context.partition_key), datetime.now(UTC)
     with database.connect() as conn:
         inputs = read_report_inputs(conn, task.month, config, at=at)
-        asked = inputs.config(shipped_profile(task.profile), capital=config.exact_capital)
+        asked = inputs.config(profile_named(conn, task.profile), capital=config.exact_capital)
         result = run_backtest(inputs.bars, asked)
         found = examine(
             inputs.bars,
@@ -85,16 +84,14 @@ def backtest_report(
             processes=config.processes,
             told=progress.counter(f"surrogate markets for {task}"),
         )
-        report = found.report(inputs.bars)
+        report = found.report(inputs.bars, versions=names_of(conn))
         folder = reports.of(run_id_of(result))
         is_new = keep(conn, task, result, report, folder, at=at)
-    for one in report.json["warnings"]:
-        if one["severity"] == "severe":
-            context.log.warning(one["text"])
+    warn(context, report)
     context.log.info(f"{task}: run {run_id_of(result)}, {'new' if is_new else 'on record already'}")
     return dg.MaterializeResult(
         metadata={
-            "report": dg.MetadataValue.path(str(_page(folder, report))),
+            **report_pages.shown(report.page(folder)),
             **shown_of(result, report.json["warnings"], found.null),
             "new": dg.MetadataValue.bool(is_new),
         },
@@ -122,12 +119,10 @@ def keep(
         store.errors.ResearchRefused: Another result stands under the name of this run; its page is left as it is.
         backtest.report.ReportUnwritable: The folder cannot be written; no row was.
     """
-    page, month = str(_page(folder, report)), task.month.start.date()
-    with translated("keep a report", key=task), conn.transaction():
-        is_new = record(conn, result, at=at, report_path=page, month=month)
-        # Before the commit: what cannot be shown is not on record. After the rows: what is refused replaces no page.
-        report.write(folder)
-    return is_new
+    page, month = str(report.page(folder)), task.month.start.date()
+    return report_pages.keep(
+        conn, report, folder, of=task, rows=lambda: record(conn, result, at=at, report_path=page, month=month)
+    )
 
 
 def shown_of(result: BacktestResult, warnings: list[Mapping[str, Any]], null: NullPlace | None) -> Metadata:
@@ -141,10 +136,9 @@ def shown_of(result: BacktestResult, warnings: list[Mapping[str, Any]], null: Nu
     metrics = result.metrics.to_dict()
     series = sorted(key for key in result.written.keys if result.config.trade and str(key.tf) in result.config.trade)
     curve = sparkline(result.equity["equity"].to_list(), title=f"equity of {result.config.profile.name}")
-    findings = "\n".join(f"- **{one['severity']}** {one['text']}" for one in warnings)
     return {
         "equity": dg.MetadataValue.md(curve),
-        "findings": dg.MetadataValue.md(findings or "none"),
+        "findings": findings(warnings),
         "null market": dg.MetadataValue.text(_place(null)),
         **{name: number(metrics[name]) for name in _SHOWN},
         "from": dg.MetadataValue.text(result.start.isoformat()),
@@ -154,12 +148,21 @@ def shown_of(result: BacktestResult, warnings: list[Mapping[str, Any]], null: Nu
         "fingerprint": dg.MetadataValue.text(result.fingerprint),
         "dataset": dg.MetadataValue.text(result.config.dataset_id or "not recorded"),
         "profile": dg.MetadataValue.text(f"{result.config.profile.name} {result.config.profile.hash}"),
-        "dagster/row_count": dg.MetadataValue.int(result.trades.height),
+        # Of the table whose columns are told, `research.backtest_runs`: the run.
+        "dagster/row_count": dg.MetadataValue.int(1),
     }
 
 
-def _page(folder: Path, report: Report) -> Path:
-    return folder / f"{report.name}.html"
+def warn(context: dg.AssetExecutionContext, report: Report) -> None:
+    """Tell the log of a run what is severe."""
+    for one in report.json["warnings"]:
+        if one["severity"] == "severe":
+            context.log.warning(one["text"])
+
+
+def findings(warnings: Sequence[Mapping[str, Any]]) -> dg.MetadataValue[Any]:
+    """What speaks against a result as metadata, in its order."""
+    return dg.MetadataValue.md("\n".join(f"- **{one['severity']}** {one['text']}" for one in warnings) or "none")
 
 
 def number(value: float | None) -> dg.MetadataValue[Any]:

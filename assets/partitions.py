@@ -2,7 +2,8 @@
 
 A partition key reads `binance_spot:BTCUSDT|2022-01`. Finer cuts are never used: Dagster's UI becomes sluggish beyond
 about 40,000 partitions, and this grain stays below it for 300 instruments over ten years. Reports speak of all
-instruments at once: they are cut by risk profile and month (`2022-01|default`: dimensions go by their names).
+instruments at once: they are cut by risk profile (dynamic, too: whichever are shipped or live) and month
+(`2022-01|default`: dimensions go by their names).
 """
 
 from __future__ import annotations
@@ -16,14 +17,21 @@ from typing import Any
 import dagster as dg
 
 from contracts import InstrumentKey
-from risk import SHIPPED
 
 # The first candle Binance ever published is of 2017-08; the running month is a partition too.
 instruments = dg.DynamicPartitionsDefinition(name="instruments")
 months = dg.MonthlyPartitionsDefinition(start_date="2017-08", fmt="%Y-%m", timezone="UTC", end_offset=1)
 instrument_months = dg.MultiPartitionsDefinition({"instrument": instruments, "month": months})
-profiles = dg.StaticPartitionsDefinition(list(SHIPPED))
+profiles = dg.DynamicPartitionsDefinition(name="profiles")
 profile_months = dg.MultiPartitionsDefinition({"profile": profiles, "month": months})
+
+
+def know(instance: dg.DagsterInstance, definition: dg.DynamicPartitionsDefinition, keys: Iterable[str]) -> None:
+    """Make keys partitions where they are none yet."""
+    name = str(definition.name)
+    unknown = set(keys).difference(instance.get_dynamic_partitions(name))
+    if unknown:
+        instance.add_dynamic_partitions(name, sorted(unknown))
 
 
 def by_month(*, back: int = 0) -> dg.PartitionMapping:

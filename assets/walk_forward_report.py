@@ -2,7 +2,7 @@
 
 A partition is the walk-forward of one profile up to the end of a month, over the same inputs as `backtest_report`. Its
 trials are on record as they end, under a study that is named by the run: one that was killed goes on where it stopped.
-The walk-forward itself is on record with all of its folds or not at all.
+The walk-forward itself is on record with all of its folds and its page, or not at all.
 
 By default little is searched: the profile's own numbers and a stricter or a looser one for how much a trade must be
 worth and how well it must be confirmed. Every further set costs a backtest a fold, and makes luck more likely to win.
@@ -16,22 +16,21 @@ import dagster as dg
 import psycopg
 from pydantic import Field
 
-from assets import progress
-from assets.backtest_report import number
+from assets import progress, report_pages
+from assets.backtest_report import findings, number, warn
 from assets.columns import columns_of
+from assets.parameters import profile_named
 from assets.partitions import Metadata, Month, ReportTask, profile_months
 from assets.plots import sparkline
 from assets.reactions import reacting
 from assets.report_inputs import DEPS, ReportConfig, read_report_inputs, traded_series
+from assets.reports import Reports
 from assets.resources import Postgres
-from assets.walk_forwards import Asked, default_space, folds_of, row_of
+from assets.walk_forwards import Asked, Kept, default_space, keep
 from backtest.sweep import Space
 from backtest.walk_forward import Scheme, WalkForward
 from contracts import Rejected
-from risk import shipped_profile
-from store import walk_forwards as store
 from store.candle_reads import extent, last_open_time
-from store.walk_forwards import write_folds
 
 
 class WalkForwardReportConfig(ReportConfig):
@@ -80,12 +79,12 @@ class WalkForwardReportConfig(ReportConfig):
 )
 @reacting
 def walk_forward_report(
-    context: dg.AssetExecutionContext, config: WalkForwardReportConfig, database: Postgres
+    context: dg.AssetExecutionContext, config: WalkForwardReportConfig, database: Postgres, reports: Reports
 ) -> dg.MaterializeResult[None]:
     """Make the walk-forward of one profile and month."""
     task, at = ReportTask.of(context.partition_key), datetime.now(UTC)
-    profile = shipped_profile(task.profile)
     with database.connect() as conn:
+        profile = profile_named(conn, task.profile)
         inputs = read_report_inputs(conn, task.month, config, at=at)
         asked = Asked.of(
             inputs,
@@ -94,12 +93,16 @@ def walk_forward_report(
             scheme=config.scheme,
         )
         found = asked.walked(conn, told=progress.counter(f"folds of {task}"))
-        walk = row_of(asked, found, at=at, month=task.month.start.date())
-        is_new = write_folds(conn, walk, folds_of(asked, found))
-    context.log.info(f"{task}: run {walk.run_id}, {walk.verdict}")
+        kept = keep(conn, asked, found, reports.of(asked.run_id), at=at, month=task.month.start.date())
+    warn(context, kept.report)
+    context.log.info(f"{task}: run {kept.walk.run_id}, {kept.walk.verdict}")
     return dg.MaterializeResult(
-        metadata={**shown_of(asked, found, walk), "new": dg.MetadataValue.bool(is_new)},
-        data_version=dg.DataVersion(walk.fingerprint),
+        metadata={
+            **report_pages.shown(kept.page),
+            **shown_of(asked, found, kept),
+            "new": dg.MetadataValue.bool(kept.is_new),
+        },
+        data_version=dg.DataVersion(kept.walk.fingerprint),
     )
 
 
@@ -112,14 +115,15 @@ def has_a_fold(conn: psycopg.Connection, month: Month, config: WalkForwardReport
     return bool(begins and ends) and bool(config.scheme.windows(max(min(begins), start), max(ends)))
 
 
-def shown_of(asked: Asked, found: WalkForward, walk: store.WalkForward) -> Metadata:
-    """The metadata of a walk-forward."""
-    curve = [1.0, *(1.0 + found.returns).cumprod().tolist()]
+def shown_of(asked: Asked, found: WalkForward, kept: Kept) -> Metadata:
+    """The metadata of a walk-forward, but for its page."""
+    walk, curve = kept.walk, found.curve["equity"].to_list()
     title = f"equity of the test windows of {walk.profile}"
     return {
         "verdict": dg.MetadataValue.text(walk.verdict),
         "passed": dg.MetadataValue.bool(walk.passed),
         "equity": dg.MetadataValue.md(sparkline(curve, title=title)),
+        "findings": findings(kept.report.json["warnings"]),
         "folds by time": dg.MetadataValue.md(_table(found)),
         **{name: number(value) for name, value in walk.metrics.items()},
         "trials evaluated": dg.MetadataValue.int(found.evaluated),
@@ -129,7 +133,8 @@ def shown_of(asked: Asked, found: WalkForward, walk: store.WalkForward) -> Metad
         "run": dg.MetadataValue.text(walk.run_id),
         "fingerprint": dg.MetadataValue.text(walk.fingerprint),
         "dataset": dg.MetadataValue.text(asked.inputs.dataset_id),
-        "dagster/row_count": dg.MetadataValue.int(len(found.folds)),
+        # Of the table whose columns are told, `research.walk_forwards`.
+        "dagster/row_count": dg.MetadataValue.int(1),
     }
 
 

@@ -5,7 +5,7 @@ it, so that one that was killed finds its trials again, and one of other data or
 
     asked = Asked.of(inputs, inputs.config(profile, capital=Decimal(10_000)), default_space(profile), scheme=scheme)
     found = asked.walked(conn)
-    write_folds(conn, row_of(asked, found, at=now), folds_of(asked, found))
+    kept = keep(conn, asked, found, folder / asked.run_id, at=now)
 """
 
 from __future__ import annotations
@@ -13,19 +13,23 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from datetime import date, datetime, timedelta
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
 from typing import Any, Self
 
 import psycopg
 
+from assets import report_pages
 from assets.backtests import Inputs
+from assets.parameters import names_of
 from assets.trial_sink import StoredTrials
 from backtest import BacktestConfig
+from backtest.report import Report
 from backtest.run import with_rules
 from backtest.sweep import Space
 from backtest.trials import configured
-from backtest.walk_forward import Fold, Scheme, WalkForward, walk_forward
+from backtest.walk_forward import Scheme, WalkForward, walk_forward
 from engine import ENGINE_VERSION
 from risk import RiskProfile
 from store import walk_forwards as store
@@ -58,8 +62,11 @@ class Asked:
     @property
     def document(self) -> dict[str, Any]:
         """Everything that was asked beside the bars, as JSON takes it."""
-        scheme = {name: _seconds(value) for name, value in asdict(self.scheme).items()}
-        return {"backtest": json.loads(self.config.canonical), "space": dict(self.space), "scheme": scheme}
+        return {
+            "backtest": json.loads(self.config.canonical),
+            "space": dict(self.space),
+            "scheme": self.scheme.to_dict(),
+        }
 
     @property
     def hash(self) -> str:
@@ -101,27 +108,77 @@ class Asked:
         )
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Kept:
+    """A walk-forward that is on record.
+
+    Attributes:
+        walk: Its row.
+        report: Its page and its numbers.
+        page: Where the page is.
+        is_new: Whether it was not on record before.
+    """
+
+    walk: store.WalkForward
+    report: Report
+    page: Path
+    is_new: bool
+
+
 def default_space(profile: RiskProfile) -> Space:
     """A few sets around a profile, itself first: where nothing is better in training, it is what is chosen."""
     own = profile.triggers
     return {
-        "profile.reward": [profile.reward, 1.5 * profile.reward],
+        "profile.reward": [profile.reward, 1.5 * profile.reward or 1.0],
         "profile.triggers": [own, own - 1 if own > 0 else own + 1],
     }
 
 
-def row_of(asked: Asked, found: WalkForward, *, at: datetime, month: date | None = None) -> store.WalkForward:
+def keep(
+    conn: psycopg.Connection,
+    asked: Asked,
+    found: WalkForward,
+    folder: Path,
+    *,
+    at: datetime,
+    month: date | None = None,
+) -> Kept:
+    """Put a walk-forward on record and write its page, both or neither.
+
+    Args:
+        conn: A connection of the batch role.
+        asked: What was asked.
+        found: What came of it.
+        folder: Where its page and its numbers go.
+        at: Now.
+        month: Whose monthly report it is.
+
+    Raises:
+        store.errors.ResearchRefused: Another result stands under the name of this run; its page is left as it is.
+        backtest.report.ReportUnwritable: The folder cannot be written; no row was.
+    """
+    report = found.report(run_id=asked.run_id, versions=names_of(conn))
+    walk = row_of(asked, found, at=at, page=str(report.page(folder)), month=month)
+    is_new = report_pages.keep(
+        conn, report, folder, of=asked.run_id, rows=lambda: store.write_folds(conn, walk, folds_of(asked, found))
+    )
+    return Kept(walk=walk, report=report, page=report.page(folder), is_new=is_new)
+
+
+def row_of(
+    asked: Asked, found: WalkForward, *, at: datetime, page: str | None = None, month: date | None = None
+) -> store.WalkForward:
     """A walk-forward as it is put on record.
 
     Args:
         asked: What was asked.
         found: What came of it.
         at: Now.
+        page: Where its page is; None = it has none.
         month: Whose monthly report it is.
     """
     sets = [configured(asked.config, fold.chosen) for fold in found.folds]
     profile_hashes, param_hashes = {one.profile.hash for one in sets}, {one.params.hash for one in sets}
-    count = sum(map(earned, found.folds))
     return store.WalkForward(
         run_id=asked.run_id,
         mode="anchored" if asked.scheme.anchored else "rolling",
@@ -130,28 +187,18 @@ def row_of(asked: Asked, found: WalkForward, *, at: datetime, month: date | None
         profile_hash=profile_hashes.pop() if len(profile_hashes) == 1 else None,
         param_set=param_hashes.pop() if len(param_hashes) == 1 else None,
         series=tuple(sorted(asked.inputs.bars)),
-        from_ts=min(frame["open_time"][0] for frame in asked.inputs.bars.values()),
-        to_ts=max(key.tf.known_at(frame["open_time"][-1]) for key, frame in asked.inputs.bars.items()),
+        from_ts=found.start,
+        to_ts=found.until,
         dataset_id=asked.inputs.dataset_id,
         engine_version=ENGINE_VERSION,
         config=asked.document,
         config_hash=asked.hash,
-        metrics={
-            "folds": len(found.folds),
-            "earned": count,
-            "sharpe": found.sharpe,
-            "total_return": found.total_return,
-            "efficiency": found.efficiency,
-            "net_pnl": sum(fold.tested.metrics.net_pnl for fold in found.folds),
-            "trades": sum(fold.tested.trades.height for fold in found.folds),
-        },
+        metrics=found.metrics,
         passed=found.passed,
-        verdict=(
-            f"{'passed' if found.passed else 'not passed'}: {count} of {len(found.folds)} test windows earned, all of "
-            f"them together made {found.total_return:+.2%} (at least half of them, and above 0 together, is needed)"
-        ),
-        fingerprint=_sha256("|".join(fold.tested.fingerprint for fold in found.folds)),
+        verdict=found.verdict,
+        fingerprint=found.fingerprint,
         created_at=at,
+        report_path=page,
         month=month,
     )
 
@@ -170,19 +217,10 @@ def folds_of(asked: Asked, found: WalkForward) -> list[store.Fold]:
             trial_id=fold.trained.trial_id,
             in_sample=fold.trained.metrics,
             out_of_sample=fold.tested.metrics.to_dict(),
-            passed=earned(fold),
+            passed=fold.earned,
         )
         for count, fold in enumerate(found.folds)
     ]
-
-
-def earned(fold: Fold) -> bool:
-    """Whether the test window of a fold earned something."""
-    return fold.tested.metrics.net_pnl > 0
-
-
-def _seconds(value: bool | timedelta) -> bool | int:  # noqa: FBT001 - a field of a scheme
-    return value if isinstance(value, bool) else int(value / timedelta(seconds=1))
 
 
 def _sha256(text: str) -> str:

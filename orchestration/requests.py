@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import dagster as dg
 import psycopg
 
-from assets.partitions import Month, instruments, partition_key
+from assets.partitions import Month, instruments, know, partition_key
 from contracts import InstrumentKey
 from store.candle_reads import extent
 from store.catalog import list_series
@@ -55,10 +55,7 @@ def run_requests(
         wanted: The months by instrument.
         key: What the request answers to, in the run key: the same is never asked for twice.
     """
-    name = str(instruments.name)
-    unknown = {str(one) for one in wanted}.difference(instance.get_dynamic_partitions(name))
-    if unknown:
-        instance.add_dynamic_partitions(name, sorted(unknown))
+    know(instance, instruments, map(str, wanted))
     unfinished = instance.get_runs(dg.RunsFilter(job_name=job, statuses=_UNFINISHED))
     busy = {run.tags.get(INSTRUMENT_TAG) for run in unfinished}
     return [

@@ -11,14 +11,14 @@ from datetime import datetime, timedelta
 
 import dagster as dg
 
-from assets.partitions import Month, ReportTask
+from assets.parameters import reported_profiles
+from assets.partitions import Month, ReportTask, know, profiles
 from assets.report_inputs import SHORTEST, traded_series
 from assets.resources import Postgres
 from assets.walk_forward_report import WalkForwardReportConfig, has_a_fold
 from contracts import InstrumentKey
 from orchestration import jobs
 from orchestration.requests import Months, enabled_instruments, first_month, last_month, run_requests
-from risk import SHIPPED
 from venues.binance.hosts import market
 
 # How many months before the running one are still expected to change: the last file of one may come late.
@@ -134,7 +134,8 @@ def funding_settlements(
     cron_schedule="0 6 * * 1",
     execution_timezone="UTC",
     default_status=RUNNING,
-    description="Makes the backtest and the walk-forward of every risk profile up to now, or of the month that ended.",
+    description="Makes the backtest and the walk-forward of every risk profile that is shipped or live, up to now, or "
+    "of the month that ended.",
 )
 def weekly_reports(context: dg.ScheduleEvaluationContext, database: Postgres) -> list[dg.RunRequest] | dg.SkipReason:
     """A run of each profile; without the walk-forward while less is stored than one of its folds takes."""
@@ -146,13 +147,15 @@ def weekly_reports(context: dg.ScheduleEvaluationContext, database: Postgres) ->
         wanted = ["backtest_report"]
         if has_a_fold(conn, month, WalkForwardReportConfig()):
             wanted.append("walk_forward_report")
+        names = reported_profiles(conn)
+    know(context.instance, profiles, names)
     return [
         dg.RunRequest(
             run_key=f"{jobs.reports.name} {profile} {at.isoformat()}",
             partition_key=ReportTask(profile, month).key,
             asset_selection=[dg.AssetKey(name) for name in wanted],
         )
-        for profile in SHIPPED
+        for profile in names
     ]
 
 

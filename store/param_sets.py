@@ -2,11 +2,12 @@
 
 A retired one may come back as a candidate.
 Laws: the values of a version never change; the same values (their hash says so) are never two versions; of a name at
-most one version is live; nothing goes live without a passed walk-forward on record that names its hash. One transaction
-at a time adds or promotes: of two promotions at once the second sees what the first has done.
+most one version is live; nothing goes live without a passed walk-forward on record that names its hash, by the engine
+that it will be traded with. One transaction at a time adds or promotes: of two promotions at once the second sees what
+the first has done.
 
     version = add_param_set(conn, "default", kind="profile", params=values, params_hash=profile.hash, …, at=now)
-    promote(conn, "default", version, to="candidate", at=now, evidence={"report": run_id})
+    promote(conn, "default", version, to="candidate", engine_version=2, at=now, evidence={"report": run_id})
 """
 
 from __future__ import annotations
@@ -159,6 +160,7 @@ def promote(
     version: int,
     *,
     to: State,
+    engine_version: int,
     at: datetime,
     evidence: Mapping[str, Any] | None = None,
 ) -> ParamSet:
@@ -169,6 +171,7 @@ def promote(
         name: Which name.
         version: Which version of it.
         to: The state after the one it has.
+        engine_version: The engine that is at work: the proof must be its own.
         at: Now.
         evidence: What speaks for it (who, why, which reports), as JSON; kept with the state.
 
@@ -177,7 +180,7 @@ def promote(
 
     Raises:
         ResearchRefused: There is no such version, the state does not follow the one it has, or it is to go live and no
-            passed walk-forward on record names its hash; nothing was changed.
+            passed walk-forward of this engine on record names its hash; nothing was changed.
         FrameRejected: The evidence is no JSON.
     """
     with translated("promote parameters", key=f"{name} version {version}"), conn.transaction():
@@ -194,7 +197,7 @@ def promote(
             raise ResearchRefused(msg)
         proof = chosen.walk_forward
         if to == "live":
-            proof = _proof(conn, chosen)
+            proof = _proof(conn, chosen, engine_version)
             for live in (kept for kept in versions.values() if kept.state == "live"):
                 _move(conn, live, "retired", at=at, evidence={"replaced_by": version}, proof=live.walk_forward)
         _move(conn, chosen, to, at=at, evidence=evidence or {}, proof=proof)
@@ -221,12 +224,13 @@ def diff(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]:
     return changes
 
 
-def _proof(conn: psycopg.Connection, chosen: ParamSet) -> str:
-    run_id = passed_walk_forward(conn, chosen.kind, chosen.hash)
+def _proof(conn: psycopg.Connection, chosen: ParamSet, engine_version: int) -> str:
+    run_id = passed_walk_forward(conn, chosen.kind, chosen.hash, engine_version=engine_version)
     if run_id is None:
         msg = (
-            f"promote {chosen.name!r} version {chosen.version} to live: no passed walk-forward on record names "
-            f"{chosen.kind} {chosen.hash[:12]}; run `tidemark walkforward` for it, it goes live when that has passed"
+            f"promote {chosen.name!r} version {chosen.version} to live: no passed walk-forward of "
+            f"engine {engine_version} on record names {chosen.kind} {chosen.hash[:12]}; run `tidemark "
+            "walkforward` for it, it goes live when that has passed"
         )
         raise ResearchRefused(msg)
     return run_id

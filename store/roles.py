@@ -2,8 +2,8 @@
 
 Nobody gets more than its process needs: batch writes market, analysis and research, the stream writes candles, holes
 and refused rows, router, API and analysts read. No one but the owner may delete candles, change revisions or results,
-or alter anything. The schemas of dbt are batch's to fill: what it makes there is its own, and no grant made by it is
-touched here.
+or alter anything; of a version of parameters batch moves the state alone. The schemas of dbt are batch's to fill: what
+it makes there is its own, and no grant made by it is touched here.
 Roles belong to the whole server, grants to one database: `create_roles` runs once a server, `apply_grants` in every
 database. A table that a later migration adds is added here in the same commit; a test tries every role on everything.
 
@@ -80,7 +80,7 @@ GRANTS: Final[dict[str, dict[str, frozenset[str]]]] = {
         "research.trials": _APPEND,
         "research.walk_forwards": _APPEND,
         "research.walk_forward_folds": _APPEND,
-        "research.param_sets": _UPSERT,
+        "research.param_sets": _APPEND,
         "ops.alembic_version": _READ,
     },
     STREAM: {
@@ -167,6 +167,11 @@ GRANTS: Final[dict[str, dict[str, frozenset[str]]]] = {
     },
 }
 
+# role -> schema.table -> columns that it may UPDATE, where it may not all of them.
+COLUMN_UPDATES: Final[dict[str, dict[str, frozenset[str]]]] = {
+    BATCH: {"research.param_sets": frozenset({"state", "changed_at", "evidence", "walk_forward"})},
+}
+
 # role -> schema -> privileges, beyond the USAGE that follows from its tables. What dbt makes there belongs to batch,
 # and dbt itself grants it.
 SCHEMA_GRANTS: Final[dict[str, dict[str, frozenset[str]]]] = {
@@ -239,13 +244,17 @@ def apply_grants(conn: psycopg.Connection) -> None:
             for schema, privileges in schemas.items()
             for privilege in privileges
         }
-        present = _present(conn)
-        for role, target, privilege in sorted(present - wanted):
-            conn.execute(
-                sql.SQL("REVOKE {} ON {} FROM {}").format(sql.SQL(privilege), _on(target), sql.Identifier(role))
-            )
-        for role, target, privilege in sorted(wanted - present):
-            conn.execute(sql.SQL("GRANT {} ON {} TO {}").format(sql.SQL(privilege), _on(target), sql.Identifier(role)))
+        wanted |= {
+            (role, f"{table}.{column}", "UPDATE")
+            for role, tables in COLUMN_UPDATES.items()
+            for table, columns in tables.items()
+            for column in columns
+        }
+        for role, target, privilege in sorted(_present(conn) - wanted):
+            conn.execute(sql.SQL("REVOKE {} FROM {}").format(_privilege(privilege, target), sql.Identifier(role)))
+        # Looked at anew: what is taken of a table is taken of its columns, too.
+        for role, target, privilege in sorted(wanted - _present(conn)):
+            conn.execute(sql.SQL("GRANT {} TO {}").format(_privilege(privilege, target), sql.Identifier(role)))
 
 
 def grant_database(conn: psycopg.Connection, name: str) -> None:
@@ -258,13 +267,19 @@ def grant_database(conn: psycopg.Connection, name: str) -> None:
 
 
 def _present(conn: psycopg.Connection) -> set[tuple[str, str, LiteralString]]:
-    """What our roles (and everybody) hold now on the tables and schemas of the owner; a schema reads `name.`."""
+    """What our roles (and everybody) hold now of what is the owner's: `schema.`, `schema.table` or one column of it."""
     rows = conn.execute(
         """
         SELECT coalesce(r.rolname, 'public'), held.target, held.privilege_type
         FROM (
             SELECT n.nspname || '.' || c.relname AS target, acl.grantee, acl.privilege_type
             FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, aclexplode(c.relacl) acl
+            WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname NOT LIKE '\\_timescaledb%%'
+              AND c.relowner = (SELECT oid FROM pg_roles WHERE rolname = %(owner)s)
+            UNION ALL
+            SELECT n.nspname || '.' || c.relname || '.' || a.attname, acl.grantee, acl.privilege_type
+            FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace,
+                 aclexplode(a.attacl) acl
             WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname NOT LIKE '\\_timescaledb%%'
               AND c.relowner = (SELECT oid FROM pg_roles WHERE rolname = %(owner)s)
             UNION ALL
@@ -296,8 +311,12 @@ _PRIVILEGES: Final[dict[str, LiteralString]] = {
 }
 
 
-def _on(target: str) -> sql.Composable:
-    schema, _, table = target.partition(".")
+def _privilege(privilege: LiteralString, target: str) -> sql.Composable:
+    """`SELECT ON TABLE …`, of a schema `USAGE ON SCHEMA …`, of a column `UPDATE (…) ON TABLE …`."""
+    schema, table, column = [*target.split("."), ""][:3]
+    what: sql.Composable = sql.SQL(privilege)
     if not table:
-        return sql.SQL("SCHEMA {}").format(sql.Identifier(schema))
-    return sql.SQL("TABLE {}").format(sql.Identifier(schema, table))
+        return sql.SQL("{} ON SCHEMA {}").format(what, sql.Identifier(schema))
+    if column:
+        what = sql.SQL("{} ({})").format(what, sql.Identifier(column))
+    return sql.SQL("{} ON TABLE {}").format(what, sql.Identifier(schema, table))

@@ -18,7 +18,9 @@ from typing import Any, Final
 import polars as pl
 import psycopg
 from psycopg import sql
+from psycopg.rows import dict_row
 
+from contracts import SeriesKey
 from store.connections import translated
 from store.copying import copy_shortest
 from store.errors import ResearchRefused
@@ -34,6 +36,9 @@ _SCHEMA: Final = pl.Schema(
         "returns": pl.List(pl.Float64()),
         "from_ts": INSTANT,
         "to_ts": INSTANT,
+        "series": pl.String(),
+        "asked_from": INSTANT,
+        "asked_to": INSTANT,
         "dataset_id": pl.String(),
         "engine_version": pl.Int32(),
         "fingerprint": pl.String(),
@@ -46,8 +51,8 @@ _STAGE: Final = ("stage_trials",)
 _CREATE_STAGE: Final = """
 CREATE TEMPORARY TABLE IF NOT EXISTS stage_trials (
     trial_id text COLLATE "C", params jsonb, sharpe float8, metrics jsonb, returns float8[], from_ts timestamptz,
-    to_ts timestamptz, dataset_id text COLLATE "C", engine_version integer, fingerprint text COLLATE "C",
-    created_at timestamptz
+    to_ts timestamptz, series text[] COLLATE "C", asked_from timestamptz, asked_to timestamptz,
+    dataset_id text COLLATE "C", engine_version integer, fingerprint text COLLATE "C", created_at timestamptz
 ) ON COMMIT DELETE ROWS
 """
 # In the order of the key: two that record the same trials then wait for each other in turn, never in a circle.
@@ -75,8 +80,11 @@ class Trial:
         sharpe: A year, of daily returns; None = not defined.
         metrics: By name, as JSON; None = not defined.
         returns: Of each UTC day, as a fraction, in the order of days.
-        from_ts: Open time of the first bar.
-        to_ts: Exclusive end of the last.
+        from_ts: When the account began: with the first bar, or later where that was asked.
+        to_ts: Exclusive end of the last bar.
+        series: Whose bars were read, ascending; None = not known: it was recorded before this was kept.
+        asked_from: First instant that was asked for; None = just the bars of the trial, or it is not known.
+        asked_to: Exclusive end that was asked for; None as in `asked_from`.
         dataset_id: A dataset on record (`store.datasets`); None = bars from elsewhere.
         engine_version: Of the engine that gave the signals.
         fingerprint: Of the whole result, 64 hex characters.
@@ -90,10 +98,13 @@ class Trial:
     returns: tuple[float, ...]
     from_ts: datetime
     to_ts: datetime
+    series: tuple[SeriesKey, ...] | None
     dataset_id: str | None
     engine_version: int
     fingerprint: str
     created_at: datetime
+    asked_from: datetime | None = None
+    asked_to: datetime | None = None
 
 
 def record_trials(conn: psycopg.Connection, study: str, trials: Iterable[Trial]) -> list[str]:
@@ -134,14 +145,23 @@ def record_trials(conn: psycopg.Connection, study: str, trials: Iterable[Trial])
 
 def trials_of(conn: psycopg.Connection, study: str) -> list[Trial]:
     """The trials of a study in the order in which they were evaluated; none = nobody knows this study."""
-    query = sql.SQL("SELECT {} FROM research.trials WHERE study = %s ORDER BY created_at, trial_id")
-    with translated("read trials", key=study), conn.cursor(binary=True) as cursor:
-        rows = cursor.execute(query.format(_COLUMNS), [study]).fetchall()
-    names = _SCHEMA.names()
-    place = names.index("returns")
-    return [
-        Trial(**dict(zip(names, (*row[:place], tuple(row[place]), *row[place + 1 :]), strict=True))) for row in rows
-    ]
+    return _read(conn, study, sql.SQL(""))
+
+
+def first_trial(conn: psycopg.Connection, study: str) -> Trial | None:
+    """The trial whose bars the study is bound to; None = nobody knows this study."""
+    return next(iter(_read(conn, study, sql.SQL("LIMIT 1"))), None)
+
+
+def _read(conn: psycopg.Connection, study: str, limit: sql.SQL) -> list[Trial]:
+    query = sql.SQL("SELECT {} FROM research.trials WHERE study = %s ORDER BY created_at, trial_id {}")
+    with translated("read trials", key=study), conn.cursor(binary=True, row_factory=dict_row) as cursor:
+        rows = cursor.execute(query.format(_COLUMNS, limit), [study]).fetchall()
+    return [Trial(**row | {"returns": tuple(row["returns"]), "series": _keys(row["series"])}) for row in rows]
+
+
+def _keys(series: list[str] | None) -> tuple[SeriesKey, ...] | None:
+    return None if series is None else tuple(map(SeriesKey.parse, series))
 
 
 def _row(trial: Trial) -> tuple[object, ...]:
@@ -154,6 +174,9 @@ def _row(trial: Trial) -> tuple[object, ...]:
         list(trial.returns),
         trial.from_ts,
         trial.to_ts,
+        None if trial.series is None else f"{{{','.join(map(str, trial.series))}}}",
+        trial.asked_from,
+        trial.asked_to,
         trial.dataset_id,
         trial.engine_version,
         trial.fingerprint,

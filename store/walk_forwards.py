@@ -5,7 +5,7 @@ names and for no others: where every fold chose parameters of its own it was sho
 set of parameters does. Whether it passed is the judgement of whoever ran it; without a passed fold it has not.
 
     write_folds(conn, walk, folds)
-    run_id = passed_walk_forward(conn, "profile", profile.hash)
+    run_id = passed_walk_forward(conn, "profile", profile.hash, engine_version=ENGINE_VERSION)
 """
 
 from __future__ import annotations
@@ -152,15 +152,33 @@ def write_folds(conn: psycopg.Connection, walk: WalkForward, folds: Sequence[Fol
 
 def read_walk_forward(conn: psycopg.Connection, run_id: str) -> WalkForward | None:
     """A walk-forward by its name; None = there is none."""
-    query = sql.SQL("SELECT {} FROM research.walk_forwards WHERE run_id = %s").format(
-        sql.SQL(", ").join(map(sql.Identifier, _WALK_COLUMNS))
+    return next(iter(_select(conn, run_id)), None)
+
+
+def read_walk_forwards(conn: psycopg.Connection) -> list[WalkForward]:
+    """Those on record, the oldest first."""
+    return _select(conn, None)
+
+
+def failed_walk_forwards(conn: psycopg.Connection, kind: Kind, params_hash: str) -> int:
+    """How many walk-forwards that speak for these values have not passed, whatever the engine."""
+    query = sql.SQL("SELECT count(*) FROM research.walk_forwards WHERE NOT passed AND {} = %s").format(
+        sql.Identifier(_NAMED_BY[kind])
     )
-    with translated("read a walk-forward", key=run_id):
-        row = conn.execute(query, [run_id]).fetchone()
-    if row is None:
-        return None
-    named = dict(zip(_WALK_COLUMNS, row, strict=True))
-    return WalkForward(**{**named, "series": tuple(map(SeriesKey.parse, named["series"]))})
+    with translated("count failed walk-forwards", key=params_hash):
+        row = conn.execute(query, [params_hash]).fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def _select(conn: psycopg.Connection, run_id: str | None) -> list[WalkForward]:
+    query = sql.SQL(
+        "SELECT {} FROM research.walk_forwards WHERE %(run)s::text IS NULL OR run_id = %(run)s "
+        "ORDER BY created_at, run_id"
+    ).format(sql.SQL(", ").join(map(sql.Identifier, _WALK_COLUMNS)))
+    with translated("read walk-forwards", key=run_id):
+        rows = conn.execute(query, {"run": run_id}).fetchall()
+    named = [dict(zip(_WALK_COLUMNS, row, strict=True)) for row in rows]
+    return [WalkForward(**{**one, "series": tuple(map(SeriesKey.parse, one["series"]))}) for one in named]
 
 
 def read_folds(conn: psycopg.Connection, run_id: str) -> list[Fold]:
@@ -173,13 +191,21 @@ def read_folds(conn: psycopg.Connection, run_id: str) -> list[Fold]:
     return [Fold(**dict(zip(_FOLD_COLUMNS, row, strict=True))) for row in rows]
 
 
-def passed_walk_forward(conn: psycopg.Connection, kind: Kind, params_hash: str) -> str | None:
-    """`run_id` of the last passed walk-forward that speaks for these values; None = there is none."""
+def passed_walk_forward(conn: psycopg.Connection, kind: Kind, params_hash: str, *, engine_version: int) -> str | None:
+    """`run_id` of the last passed walk-forward that speaks for these values; None = there is none.
+
+    Args:
+        conn: A connection.
+        kind: Whose values they are.
+        params_hash: Their fingerprint.
+        engine_version: The engine they are to be traded with: what another one showed is no proof.
+    """
     query = sql.SQL(
-        "SELECT run_id FROM research.walk_forwards WHERE passed AND {} = %s ORDER BY created_at DESC, run_id LIMIT 1"
+        "SELECT run_id FROM research.walk_forwards WHERE passed AND {} = %s AND engine_version = %s "
+        "ORDER BY created_at DESC, run_id LIMIT 1"
     ).format(sql.Identifier(_NAMED_BY[kind]))
     with translated("look for a passed walk-forward", key=params_hash):
-        row = conn.execute(query, [params_hash]).fetchone()
+        row = conn.execute(query, [params_hash, engine_version]).fetchone()
     return None if row is None else str(row[0])
 
 

@@ -15,7 +15,7 @@ import dagster as dg
 import psycopg
 from psycopg import sql
 
-from assets.partitions import Month, ReportTask
+from assets.partitions import Month, ReportTask, know, profiles
 from assets.reports import Reports
 from assets.resources import Postgres
 from store.roles import BATCH
@@ -69,6 +69,7 @@ class Desk:
         **config: Any,  # noqa: ANN401 - the asset's own
     ) -> dg.ExecuteInProcessResult:
         """Materialize one partition of one asset; its failure is in the result."""
+        know(self.instance, profiles, [profile])
         return dg.materialize(
             [asset],
             instance=self.instance,

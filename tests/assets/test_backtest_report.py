@@ -24,6 +24,7 @@ from store.research import read_equity, read_run, read_runs, read_trades
 from store.roles import OWNER
 from tests.assets.desk import LATER, QUARTERS, Desk, fill, rows, told, version
 from tests.assets.fakes import INSTRUMENT, KEY, slot, venue_of
+from tests.assets.kept import keep_profile
 from tests.assets.runs import QUIET, failure_of, keep, load, months, revise
 from tests.databases import Database
 
@@ -68,7 +69,11 @@ def test_the_graph_shows_the_page_the_curve_and_what_speaks_against_it(desk: Des
     assert len(shown["equity"]) < 1_000  # what Dagster shows in place
     assert (shown["run"], shown["fingerprint"], shown["dataset"]) == (run.run_id, run.fingerprint, run.dataset_id)
     assert (shown["sharpe"], shown["net_pnl"]) == (run.metrics["sharpe"], run.metrics["net_pnl"])
-    assert shown["dagster/row_count"] == shown["trades"] == run.metrics["trades"]
+    # Beside the columns of `research.backtest_runs`, in which a report is one row.
+    assert (shown["dagster/row_count"], len(read_runs(conn))) == (1, 1)
+    assert shown["trades"] == run.metrics["trades"] > 1
+    assert shown["open"] == (desk.folder / run.run_id / "report.html").as_uri()
+    assert shown["open"].startswith("file:///")
     assert shown["null market"].startswith("not passed: ")
     assert "of 3 markets with nothing to win" in shown["null market"]
     assert shown["findings"].startswith("- **severe** The null-market gate is not passed")
@@ -131,6 +136,21 @@ def test_an_account_that_is_too_small_for_any_order_is_reported_and_says_so(
     assert "**severe**" in shown["findings"]
     [run] = read_runs(conn)
     assert read_trades(conn, run.run_id).is_empty()
+
+
+def test_the_live_version_of_a_profile_takes_the_place_of_the_shipped_one(desk: Desk, conn: psycopg.Connection) -> None:
+    fill(conn)
+    keep_profile(conn, "default", risk_fraction=0.001)  # a draft
+    live = keep_profile(conn, "default", risk_fraction=0.002, state="live")
+    own = keep_profile(conn, "main", risk_fraction=0.003, state="live")
+    for name in ("default", "main", "conservative"):
+        result = desk.run(backtest_report, name, surrogates=0)
+        assert result.success, failure_of(result)
+    assert {run.profile: run.profile_hash for run in read_runs(conn)} == {
+        "default": live.hash,
+        "main": own.hash,
+        "conservative": shipped_profile("conservative").hash,
+    }
 
 
 def test_its_trades_stand_in_the_mart_of_trades_after_the_next_build(desk: Desk, conn: psycopg.Connection) -> None:

@@ -12,11 +12,14 @@ from assets.partitions import (
     Task,
     by_month,
     instrument_months,
+    instruments,
+    know,
     metadata_of_run,
     months,
     months_between,
     partition_key,
     profile_months,
+    profiles,
     tasks_of,
 )
 from contracts import InstrumentKey
@@ -141,8 +144,15 @@ def test_a_report_is_of_a_profile_and_a_month_and_its_key_parses_back() -> None:
     assert str(task.key) == "2022-03|aggressive"
     assert ReportTask.of(str(task.key)) == task
     assert str(task) == "aggressive 2022-03"
-    of_march = profile_months.get_multipartition_keys_with_dimension_value("month", "2022-03")
-    assert {ReportTask.of(str(key)).profile for key in of_march} == {"conservative", "default", "aggressive"}
+
+
+def test_a_partition_is_made_known_once(instance: dg.DagsterInstance) -> None:
+    know(instance, profiles, ["default", "main"])
+    know(instance, profiles, ["main", "calm"])
+    assert sorted(instance.get_dynamic_partitions("profiles")) == ["calm", "default", "main"]
+    with dg.partition_loading_context(dynamic_partitions_store=instance):
+        of_march = profile_months.get_multipartition_keys_with_dimension_value("month", "2022-03")
+    assert {ReportTask.of(str(key)).profile for key in of_march} == {"calm", "default", "main"}
 
 
 def upstream(
@@ -161,7 +171,8 @@ def upstream(
 
 
 def test_a_report_reads_its_month_and_those_before_of_every_instrument(instance: dg.DagsterInstance) -> None:
-    instance.add_dynamic_partitions("instruments", [str(BTC), str(ETH)])
+    know(instance, instruments, [str(BTC), str(ETH)])
+    know(instance, profiles, ["default", "main"])
     march = ReportTask("default", Month(2022, 3)).key
     assert upstream(by_month(back=2), march, profile_months, instrument_months, instance) == {
         f"{instrument}|{month}" for instrument in (BTC, ETH) for month in ("2022-01", "2022-02", "2022-03")
@@ -174,8 +185,9 @@ def test_a_report_reads_its_month_and_those_before_of_every_instrument(instance:
 
 
 def test_an_instruments_mart_reads_the_reports_of_every_profile_of_its_month(instance: dg.DagsterInstance) -> None:
-    instance.add_dynamic_partitions("instruments", [str(BTC), str(ETH)])
+    know(instance, instruments, [str(BTC), str(ETH)])
+    know(instance, profiles, ["default", "main"])
     key = partition_key(BTC, Month(2022, 3))
     assert upstream(by_month(), key, instrument_months, profile_months, instance) == {
-        f"2022-03|{profile}" for profile in ("conservative", "default", "aggressive")
+        f"2022-03|{profile}" for profile in ("default", "main")
     }

@@ -1,6 +1,7 @@
 """One walk-forward in Dagster: its folds and its trials on record, what it speaks for, and what is refused."""
 
 import hashlib
+import json
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,12 @@ import psycopg
 import pytest
 
 from assets.backtest_report import backtest_report
-from assets.partitions import Month
+from assets.partitions import Month, know, profiles
 from assets.walk_forward_report import WalkForwardReportConfig, has_a_fold, walk_forward_report
 from assets.walk_forwards import default_space
 from backtest.config import BacktestConfig
 from backtest.trials import configured
-from engine import EngineParams
+from engine import ENGINE_VERSION, EngineParams
 from orchestration.jobs import reports
 from risk import shipped_profile
 from store.connections import connect
@@ -77,12 +78,27 @@ def test_a_partition_is_a_walk_forward_on_record_with_its_folds_and_all_trials(
     assert walk.passed == (walk.metrics["total_return"] > 0 and earned >= OF_90_DAYS / 2)
     assert walk.verdict.startswith(f"{'passed' if walk.passed else 'not passed'}: {earned} of 3 test windows earned")
     assert walk.metrics["trades"] == sum(fold.out_of_sample["trades"] for fold in folds) > 0
+    folder = desk.folder / walk.run_id
+    assert walk.report_path == str(folder / "walk-forward.html")
+    assert sorted(path.name for path in folder.iterdir()) == ["walk-forward.html", "walk-forward.json"]
+    numbers = json.loads((folder / "walk-forward.json").read_text())
+    assert (numbers["run"]["run_id"], numbers["run"]["dataset_id"]) == (walk.run_id, walk.dataset_id)
+    assert (numbers["run"]["fingerprint"], numbers["verdict"]) == (walk.fingerprint, walk.verdict)
+    assert {name: numbers["metrics"][name] for name in walk.metrics} == walk.metrics
+    for told_fold, fold in zip(numbers["folds"], folds, strict=True):
+        assert (told_fold["out_of_sample"], told_fold["in_sample"]) == (fold.out_of_sample, fold.in_sample)
+        assert (told_fold["trial_id"], told_fold["chosen"]) == (fold.trial_id, fold.params)
 
 
 def test_the_graph_shows_verdict_curve_and_folds(desk: Desk, conn: psycopg.Connection) -> None:
     fill(conn)
     result = desk.run(walk_forward_report, **WINDOWS)
     walk, shown = walk_of(conn, result), told(result)
+    assert shown["report"] == walk.report_path
+    assert shown["open"] == Path(shown["report"]).as_uri()
+    assert shown["dagster/row_count"] == 1  # of research.walk_forwards, whose columns stand beside it
+    assert shown["findings"].startswith("- **severe** ")
+    assert "- **warning** 3 folds, fewer than 6" in shown["findings"]
     assert (shown["verdict"], shown["passed"]) == (walk.verdict, walk.passed)
     assert shown["equity"].startswith("![equity of the test windows of default](data:image/svg+xml;base64,")
     assert len(shown["folds by time"].splitlines()) == 2 + OF_90_DAYS
@@ -96,9 +112,11 @@ def test_the_same_partition_again_makes_no_trial_and_no_row(desk: Desk, conn: ps
     fill(conn)
     first = desk.run(walk_forward_report, **WINDOWS)
     before = rows(conn)
+    page = Path(told(first)["report"]).read_bytes()
     again = desk.run(walk_forward_report, **WINDOWS)
     assert before == {"trials": 12, "walk_forwards": 1, "walk_forward_folds": 3}
     assert rows(conn) == before
+    assert Path(told(again)["report"]).read_bytes() == page
     assert (told(again)["new"], told(again)["trials evaluated"]) == (False, 0)
     assert (told(again)["run"], version(again)) == (told(first)["run"], version(first))
 
@@ -125,7 +143,7 @@ def test_it_speaks_for_the_one_profile_that_was_tested_and_for_none_where_the_fo
     own = shipped_profile("default")
     alone = walk_of(conn, desk.run(walk_forward_report, space={"profile.reward": [own.reward]}, **WINDOWS))
     assert (alone.profile_hash, alone.param_set) == (own.hash, EngineParams().hash)
-    named = passed_walk_forward(conn, "profile", own.hash)
+    named = passed_walk_forward(conn, "profile", own.hash, engine_version=ENGINE_VERSION)
     assert named == (alone.run_id if alone.passed else None)
     space = {"engine.fvg_min_atr": [0.1, 0.25, 0.4], "profile.reward": [2.0, 3.0, 4.0]}
     searched = walk_of(conn, desk.run(walk_forward_report, space=space, **WINDOWS))
@@ -155,10 +173,13 @@ def test_its_fingerprint_is_that_of_what_its_folds_made_of_their_test_windows(
 @pytest.mark.parametrize(
     ("config", "why"),
     [
-        ({"train_days": 80, "test_days": 30}, "BacktestRefused: bars from 2022-01-01 00:00:00+00:00 to 2022-04-01"),
+        (
+            {"train_days": 80, "test_days": 30},
+            "2022-01-01 00:00 to 2022-04-01 00:00, 90 days, are too short for a fold of 95 days: 80 days to train",
+        ),
         ({"train_days": 1, "purge_hours": 24}, "BacktestRefused: a walk-forward needs train > purge"),
         ({"space": {"profile.luck": [1]}, **WINDOWS}, "BacktestRefused: no parameter 'profile.luck'"),
-        ({"space": {"profile.triggers": [9]}, **WINDOWS}, "BacktestRefused: parameters {'profile.triggers': 9}"),
+        ({"space": {"profile.triggers": [9]}, **WINDOWS}, "BacktestRefused: the parameters triggers=9 were refused"),
         ({"space": {"profile.triggers": 2}, **WINDOWS}, "Rejected: the space of a search names a list of values"),
         ({"space": {"profile.triggers": []}, **WINDOWS}, "BacktestRefused: a sweep needs a parameter"),
     ],
@@ -171,6 +192,36 @@ def test_what_cannot_be_is_refused_with_what_to_do_and_leaves_no_row(
     assert rows(conn) == {}
 
 
+def test_a_page_that_cannot_be_written_leaves_no_row_but_its_trials(desk: Desk, conn: psycopg.Connection) -> None:
+    fill(conn)
+    desk.folder.write_text("a file stands where the folder would be")
+    assert "ReportUnwritable: a report cannot be written to" in failure_of(desk.run(walk_forward_report, **WINDOWS))
+    assert rows(conn) == {"trials": 12}
+
+
+def test_a_result_that_contradicts_the_one_on_record_is_refused_and_its_page_stays(
+    desk: Desk, conn: psycopg.Connection
+) -> None:
+    fill(conn)
+    first = desk.run(walk_forward_report, **WINDOWS)
+    page = Path(told(first)["report"])
+    page.write_text("as it was")
+    with connect(desk.database.dsn(OWNER), application_name="test") as owner:
+        owner.execute("UPDATE research.walk_forwards SET fingerprint = repeat('0', 64)")
+    assert "ResearchRefused: run" in failure_of(desk.run(walk_forward_report, **WINDOWS))
+    assert page.read_text() == "as it was"
+    assert walk_of(conn, first).fingerprint == "0" * 64
+
+
+def test_one_that_is_refused_the_first_time_leaves_no_page(desk: Desk, conn: psycopg.Connection) -> None:
+    fill(conn)
+    with connect(desk.database.dsn(OWNER), application_name="test") as owner:
+        owner.execute("ALTER TABLE research.walk_forward_folds ADD CHECK (fold < 2)")
+    assert not desk.run(walk_forward_report, **WINDOWS).success
+    assert rows(conn) == {"trials": 12}
+    assert not desk.folder.exists()
+
+
 def test_without_candles_in_the_month_there_is_none(desk: Desk, conn: psycopg.Connection) -> None:
     fill(conn, hours=744)
     assert "NothingStored: no enabled series of 5m or longer has a candle in 2022-03" in failure_of(
@@ -181,6 +232,7 @@ def test_without_candles_in_the_month_there_is_none(desk: Desk, conn: psycopg.Co
 
 def test_the_job_of_a_profile_and_month_makes_both_reports(desk: Desk, conn: psycopg.Connection) -> None:
     fill(conn)
+    know(desk.instance, profiles, ["conservative"])
     definitions = dg.Definitions(
         assets=[backtest_report, walk_forward_report],
         jobs=[reports],

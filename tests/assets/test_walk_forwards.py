@@ -63,6 +63,11 @@ def test_rules_that_nobody_recorded_are_assumed_and_stand_in_what_is_kept(conn: 
     }
 
 
+def test_around_a_profile_that_asks_for_no_reward_the_default_space_has_one_that_does() -> None:
+    asked = shipped_profile("default").model_copy(update={"reward": 0.0})
+    assert default_space(asked)["profile.reward"] == [0.0, 1.0]
+
+
 @pytest.mark.parametrize("name", SHIPPED)
 def test_the_default_space_begins_with_the_profile_itself_and_every_set_of_it_can_be(name: str) -> None:
     config = BacktestConfig(profile=shipped_profile(name))

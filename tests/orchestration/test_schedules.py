@@ -18,6 +18,7 @@ from store.errors import DatabaseUnavailable
 from store.ledger import write_digest
 from store.roles import BATCH
 from tests.assets.fakes import INSTRUMENT, KEY, slot, tape, venue_of
+from tests.assets.kept import keep_profile
 from tests.assets.runs import load, months
 from tests.databases import Database
 from tests.orchestration.test_requests import PERP, SPOT, keep
@@ -196,18 +197,21 @@ def test_every_month_is_reported_once_it_is_whole() -> None:
 
 
 @OWN_TAGS
-def test_a_monday_asks_for_both_reports_of_every_profile(
+def test_a_monday_asks_for_both_reports_of_every_profile_that_is_shipped_or_live(
     conn: psycopg.Connection, database: Database, instance: dg.DagsterInstance
 ) -> None:
     keep(conn, KEY)
     load(conn, venue_of(200 * 24, now=slot(200 * 24)), months("2022-01", "2022-07"))
+    keep_profile(conn, "main", state="live", risk_fraction=0.002)
     monday = datetime(2022, 7, 18, 6, tzinfo=UTC)
     data = evaluate(database.dsn(BATCH), instance, "weekly_reports", monday)
     assert {request.partition_key for request in data.run_requests} == {
         "2022-07|conservative",
         "2022-07|default",
         "2022-07|aggressive",
+        "2022-07|main",
     }
+    assert set(instance.get_dynamic_partitions("profiles")) == {"conservative", "default", "aggressive", "main"}
     for request in data.run_requests:
         assert {key.to_user_string() for key in request.asset_selection} == {"backtest_report", "walk_forward_report"}
         assert request.tags["dagster/partition/month"] == "2022-07"

@@ -66,6 +66,7 @@ TRIAL = Trial(
     returns=(0.01, -0.0025, 0.0, 1e-9),
     from_ts=FIRST,
     to_ts=END,
+    series=(BTC, ETH),
     dataset_id=None,
     engine_version=2,
     fingerprint="2" * 64,

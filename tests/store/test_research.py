@@ -265,3 +265,20 @@ def test_nobody_who_writes_results_may_change_them(conn: psycopg.Connection, sta
     write_run(conn, RUN, trades=TRADES, equity=EQUITY)
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         conn.execute(statement.encode())
+
+
+@pytest.mark.parametrize(
+    ("values", "constraint"),
+    [
+        ("'NaN', 0", "equity_is_finite"),
+        ("'Infinity', 0", "equity_is_finite"),
+        ("10000, 'NaN'", "drawdown_is_finite"),
+        ("10000, 'Infinity'", "drawdown_is_finite"),
+    ],
+)
+def test_the_table_of_equity_itself_refuses_what_is_no_number(
+    conn: psycopg.Connection, values: str, constraint: str
+) -> None:
+    write_run(conn, RUN, trades=TRADES, equity=EQUITY)
+    with pytest.raises(psycopg.errors.CheckViolation, match=constraint):
+        conn.execute(f"INSERT INTO research.backtest_equity VALUES ('weekly-1', now(), {values})".encode())  # noqa: S608 - from the list above

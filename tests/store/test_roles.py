@@ -44,7 +44,7 @@ research.backtest_equity   si   -     -  -  s
 research.trials            si   -     -  -  s
 research.walk_forwards     si   -     -  -  s
 research.walk_forward_folds si  -     -  -  s
-research.param_sets        siu  -     -  -  s
+research.param_sets        si   -     -  -  s
 ops.alembic_version        s    s     s  s  -
 """
 READERS_AND_WRITERS = (BATCH, STREAM, ROUTER, API, ANALYST)
@@ -83,6 +83,8 @@ FORBIDDEN_TO_ALL_BUT_THE_OWNER = [
     "CREATE OR REPLACE FUNCTION market.file_candle_revision() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN END'",
     "ALTER TABLE market.candles DISABLE TRIGGER file_candle_revision",
     "DROP TRIGGER file_candle_revision ON market.candles",
+    "CREATE OR REPLACE FUNCTION research.check_param_set() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN END'",
+    "ALTER TABLE research.param_sets DISABLE TRIGGER check_param_set",
     "DROP SCHEMA market CASCADE",
     "ALTER SCHEMA market RENAME TO mine",
     "ALTER TABLE market.funding_rates DISABLE TRIGGER file_funding_revision",
@@ -157,6 +159,40 @@ def test_a_role_may_do_to_each_table_exactly_what_the_matrix_says(database: Data
             if allowed & {"u", "d"}:
                 allowed.add("LOCK")
             assert let_in == allowed, (role, table)
+
+
+MOVING = {"state", "changed_at", "evidence", "walk_forward"}
+
+
+@pytest.mark.parametrize("role", READERS_AND_WRITERS)
+def test_of_a_version_of_parameters_batch_may_change_the_state_and_nobody_anything_else(
+    database: Database, role: str
+) -> None:
+    with connect(database.dsn(role)) as conn:
+        conn.execute("SET default_transaction_read_only = off")
+        update = sql.SQL("UPDATE research.param_sets SET {} = DEFAULT WHERE false")
+        let_in = {
+            column
+            for column in (*MOVING, "name", "version", "kind", "hash", "params", "author", "note", "created_at")
+            if not refused(conn, update.format(sql.Identifier(column)))
+        }
+    assert let_in == (MOVING if role == BATCH else set())
+
+
+def test_an_upgrade_takes_back_what_somebody_granted_on_a_column_or_on_all_of_them_by_hand(database: Database) -> None:
+    with connect(database.dsn(OWNER)) as owner:
+        owner.execute("GRANT UPDATE ON research.param_sets TO tidemark_batch")
+        owner.execute("GRANT UPDATE (params) ON research.param_sets TO tidemark_batch")
+        owner.execute("GRANT SELECT (author), UPDATE (note) ON research.param_sets TO tidemark_api, PUBLIC")
+    upgrade(database.admin_dsn)
+    with connect(database.admin_dsn) as admin:
+        held = admin.execute(
+            "SELECT attname, has_column_privilege('tidemark_batch', attrelid, attnum, 'UPDATE'), "
+            "has_column_privilege('tidemark_api', attrelid, attnum, 'SELECT, UPDATE') FROM pg_attribute "
+            "WHERE attrelid = 'research.param_sets'::regclass AND attnum > 0"
+        ).fetchall()
+    assert {name for name, batch, _ in held if batch} == MOVING
+    assert not any(api for _, _, api in held)
 
 
 @pytest.mark.parametrize("role", PLATFORM_ROLES)

@@ -1,9 +1,13 @@
 import threading
 import uuid
+from pathlib import Path
 
 import psycopg
 import pytest
+from alembic import command
+from alembic.config import Config
 from psycopg import sql
+from sqlalchemy import NullPool, create_engine
 
 from store import schema
 from store.connections import connect, with_database
@@ -11,9 +15,74 @@ from store.errors import DatabaseRefused
 from store.roles import OWNER, STREAM
 from tests.databases import Database, Server
 
+ROWS_OF_0007 = """
+INSERT INTO research.trials VALUES
+    ('one', repeat('1', 64), '{}', NULL, '{}', '{0.1,-1}', '2022-01-01', '2022-01-03', NULL, 1, repeat('2', 64), now());
+INSERT INTO research.walk_forwards VALUES
+    ('walk', 'rolling', 'calm', repeat('1', 64), NULL, '{BTCUSDT}', '{binance_spot:BTCUSDT:15m}', '2022-01-01',
+     '2022-03-01', NULL, 1, '{}', repeat('3', 64), '{}', true, 'passed', repeat('4', 64), NULL, NULL, now());
+INSERT INTO research.param_sets VALUES
+    ('calm', 1, 'profile', repeat('1', 64), '{}', 'live', 'ada', '', '{}', 'walk', now(), now()),
+    ('calm', 2, 'profile', repeat('2', 64), '{}', 'draft', 'ada', '', '{}', NULL, now(), now()),
+    ('engine', 1, 'engine', repeat('1', 64), '{}', 'candidate', 'ada', '', '{}', NULL, now(), now());
+INSERT INTO research.backtest_runs VALUES
+    ('run', 'calm', repeat('1', 64), '{}', repeat('2', 64), '{BTCUSDT}', '{binance_spot:BTCUSDT:15m}', '2022-01-01',
+     '2022-03-01', NULL, 1, '{}', repeat('3', 64), '{}', repeat('4', 64), NULL, NULL, now());
+INSERT INTO research.backtest_equity VALUES ('run', '2022-01-01 01:00', 0, 1.0);
+"""
+
+
+def run_revisions(dsn: str, to: str) -> None:
+    """Bring an empty database to a revision of before."""
+
+    def as_owner() -> psycopg.Connection:
+        conn = psycopg.connect(dsn)
+        conn.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(OWNER)))
+        conn.commit()
+        return conn
+
+    with connect(dsn) as admin:
+        admin.execute(sql.SQL("CREATE SCHEMA ops AUTHORIZATION {}").format(sql.Identifier(OWNER)))
+    engine = create_engine("postgresql+psycopg://", creator=as_owner, poolclass=NullPool)
+    config = Config()
+    config.set_main_option("script_location", str(Path(schema.__file__).parent / "migrations"))
+    config.set_main_option("path_separator", "os")
+    try:
+        with engine.connect() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, to)
+    finally:
+        engine.dispose()
+
 
 def test_a_migrated_database_is_at_the_revision_this_code_expects(database: Database) -> None:
-    assert schema.current(database.dsn(STREAM)) == schema.expected() == "0007_research"
+    assert schema.current(database.dsn(STREAM)) == schema.expected() == "0008_studies"
+
+
+def test_what_was_stored_under_revision_7_is_there_after_the_next_one(server: Server) -> None:
+    name = f"{server.template}_{uuid.uuid4().hex[:8]}"
+    identifier = sql.Identifier(name)
+    with connect(server.admin_dsn) as admin:
+        admin.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE template0 OWNER {}").format(identifier, sql.Identifier(OWNER))
+        )
+        try:
+            dsn = with_database(server.admin_dsn, name)
+            run_revisions(dsn, "0007_research")
+            with connect(dsn) as owner:
+                owner.execute(ROWS_OF_0007)
+            assert schema.upgrade(dsn) == schema.expected()
+            with connect(dsn) as owner:
+                trials = owner.execute("SELECT series, asked_from, asked_to, sharpe, returns FROM research.trials")
+                assert trials.fetchall() == [(None, None, None, None, [0.1, -1.0])]
+                kept = owner.execute("SELECT name, version, kind, state, first_version FROM research.param_sets")
+                assert sorted(kept.fetchall()) == [
+                    ("calm", 1, "profile", "live", 1),
+                    ("calm", 2, "profile", "draft", 1),
+                    ("engine", 1, "engine", "candidate", 1),
+                ]
+        finally:
+            admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(identifier))
 
 
 def test_upgrades_at_once_find_each_others_work_done(server: Server) -> None:

@@ -8,8 +8,8 @@ import pytest
 
 from store.connections import connect
 from store.errors import FrameRejected, ResearchRefused
-from store.roles import BATCH
-from store.trials import Trial, record_trials, trials_of
+from store.roles import BATCH, OWNER
+from store.trials import Trial, first_trial, record_trials, trials_of
 from tests.databases import Database
 from tests.store.results import RAN, TRIAL, counts, recorded_dataset
 
@@ -21,7 +21,15 @@ def trial(number: int) -> Trial:
 
 
 def test_trials_come_back_as_they_were_recorded(conn: psycopg.Connection) -> None:
-    undefined = replace(trial(2), sharpe=None, returns=(), dataset_id=recorded_dataset(conn))
+    undefined = replace(
+        trial(2),
+        sharpe=None,
+        returns=(),
+        series=None,
+        dataset_id=recorded_dataset(conn),
+        asked_from=TRIAL.from_ts - timedelta(days=1),
+        asked_to=TRIAL.to_ts - timedelta(minutes=5),
+    )
     assert record_trials(conn, STUDY, [undefined, TRIAL]) == [undefined.trial_id, TRIAL.trial_id]
     assert trials_of(conn, STUDY) == [TRIAL, undefined]
 
@@ -39,6 +47,35 @@ def test_the_same_trial_counts_in_every_study_that_evaluated_it(conn: psycopg.Co
         assert record_trials(conn, study, [TRIAL]) == [TRIAL.trial_id]
     assert trials_of(conn, "another") == [TRIAL]
     assert trials_of(conn, "nobody's") == []
+
+
+def test_a_study_is_bound_to_the_trial_that_was_evaluated_first(conn: psycopg.Connection) -> None:
+    assert first_trial(conn, STUDY) is None
+    record_trials(conn, STUDY, [trial(3), trial(2)])
+    record_trials(conn, STUDY, [replace(trial(1), created_at=RAN + timedelta(days=1))])
+    assert first_trial(conn, STUDY) == trial(2)
+    assert first_trial(conn, "another") is None
+
+
+@pytest.mark.parametrize(
+    ("assigned", "constraint"),
+    [
+        ("sharpe = 'NaN'", "sharpe_is_finite"),
+        ("sharpe = '-Infinity'", "sharpe_is_finite"),
+        ("returns = '{0.1,NaN}'", "returns_are_finite"),
+        ("returns = '{-Infinity}'", "returns_are_finite"),
+        ("series = '{}'", "has_series"),
+        ("asked_from = from_ts + interval '1 day', asked_to = to_ts", "begins_in_what_was_asked"),
+        ("asked_from = from_ts, asked_to = from_ts", "begins_in_what_was_asked"),
+    ],
+)
+def test_the_table_itself_refuses_what_is_no_number_or_no_window(
+    conn: psycopg.Connection, database: Database, assigned: str, constraint: str
+) -> None:
+    record_trials(conn, STUDY, [TRIAL])
+    with connect(database.dsn(OWNER)) as owner, pytest.raises(psycopg.errors.CheckViolation, match=constraint):
+        owner.execute(f"UPDATE research.trials SET {assigned}".encode())  # noqa: S608 - from the list above
+    assert trials_of(conn, STUDY) == [TRIAL]
 
 
 def test_no_trials_are_no_work(conn: psycopg.Connection) -> None:

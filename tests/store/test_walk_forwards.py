@@ -1,6 +1,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from typing import get_args
 
 import psycopg
 import pytest
@@ -10,15 +11,19 @@ from store.errors import FrameRejected, ResearchRefused
 from store.roles import BATCH
 from store.walk_forwards import (
     Fold,
+    Kind,
     WalkForward,
+    failed_walk_forwards,
     passed_walk_forward,
     read_folds,
     read_walk_forward,
+    read_walk_forwards,
     write_folds,
 )
 from tests.databases import Server, fresh_database
 from tests.store.results import FIRST, PARAMS, PROFILE, RAN, WALK, counts, fold, recorded_dataset
 
+ENGINE = WALK.engine_version
 FOLDS = [fold(0), fold(1, passed=False, study=None)]
 
 
@@ -38,6 +43,9 @@ def test_a_walk_forward_comes_back_with_its_folds(conn: psycopg.Connection) -> N
     walk = replace(WALK, dataset_id=recorded_dataset(conn))
     assert write_folds(conn, walk, FOLDS)
     assert read_walk_forward(conn, walk.run_id) == walk
+    later = replace(WALK, run_id="before it by name", created_at=RAN + timedelta(days=1))
+    write_folds(conn, later, FOLDS)
+    assert read_walk_forwards(conn) == [walk, later]
     assert read_folds(conn, walk.run_id) == FOLDS
     assert read_walk_forward(conn, "walk-2") is None
     assert read_folds(conn, "walk-2") == []
@@ -87,18 +95,21 @@ def test_a_walk_forward_with_a_fault_is_refused_with_its_story_and_leaves_no_row
 
 
 def test_the_last_passed_walk_forward_that_names_a_hash_speaks_for_it(conn: psycopg.Connection) -> None:
-    assert passed_walk_forward(conn, "profile", PROFILE) is None
+    assert passed_walk_forward(conn, "profile", PROFILE, engine_version=ENGINE) is None
     day = timedelta(days=1)
     for run_id, days, difference in (
         ("older", 0, {}),
         ("newer", 1, {}),
         ("failed", 5, {"passed": False}),
+        ("another engine's", 6, {"engine_version": ENGINE + 1}),
         ("of folds' own profiles", 2, {"profile_hash": None}),
         ("of folds' own parameters", 3, {"param_set": None}),
     ):
         walk = replace(WALK, run_id=run_id, created_at=RAN + days * day, **difference)
         write_folds(conn, walk, FOLDS)
-    assert passed_walk_forward(conn, "profile", PROFILE) == "of folds' own parameters"
-    assert passed_walk_forward(conn, "engine", PARAMS) == "of folds' own profiles"
-    assert passed_walk_forward(conn, "engine", PROFILE) is None  # a hash speaks within its kind
-    assert passed_walk_forward(conn, "profile", "0" * 64) is None
+    assert passed_walk_forward(conn, "profile", PROFILE, engine_version=ENGINE) == "of folds' own parameters"
+    assert passed_walk_forward(conn, "engine", PARAMS, engine_version=ENGINE) == "of folds' own profiles"
+    assert passed_walk_forward(conn, "engine", PROFILE, engine_version=ENGINE) is None  # a hash speaks within its kind
+    assert passed_walk_forward(conn, "profile", "0" * 64, engine_version=ENGINE) is None
+    counted = [failed_walk_forwards(conn, kind, named) for kind in get_args(Kind) for named in (PARAMS, PROFILE)]
+    assert counted == [1, 0, 0, 1]
