@@ -1,10 +1,17 @@
 import gc
+import signal
 from collections.abc import Iterator
 
 import pytest
 
 from tests.databases import Database, Server, fresh_database, running_server
 from tests.memory import folder_in_memory
+
+
+def pytest_configure() -> None:
+    """A shell that starts the suite in the background makes it deaf to Ctrl-C, and with it all that a test starts."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -19,9 +19,10 @@ from datetime import datetime
 import dagster as dg
 import psycopg
 
-from assets import progress
+from assets import partitions, progress
 from assets.market import job_of
-from assets.partitions import Month, Task, months, months_between, partition_key
+from assets.parameters import reported_profiles
+from assets.partitions import Month, Task, know, months, months_between, partition_key
 from assets.planning import Due, months_due
 from contracts import InstrumentKey, Rejected, SeriesKey
 from engine import TABLES, EngineParams
@@ -131,7 +132,8 @@ def run_backfill(
                     sub_timeframes=installation.settings.sub_timeframes,
                     say=say,
                 )
-        instance.add_dynamic_partitions("instruments", [str(instrument) for instrument in instruments])
+        know(instance, partitions.instruments, map(str, instruments))
+        know(instance, partitions.profiles, reported_profiles(conn))  # so that a report can be asked for
         known = {row.key for row in list_instruments(conn) if row.listed_at is not None}
         if not known.issuperset(instruments):
             say("reading the exchange's rules")

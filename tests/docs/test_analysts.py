@@ -9,10 +9,13 @@ import polars as pl
 import pytest
 from psycopg import sql
 
+from assets.backtests import record
+from backtest import BacktestConfig, run_backtest
 from bench.walks import START_US
 from contracts import from_us
 from contracts.candles import CANDLE_SCHEMA
 from docs.pictures.market import KEY, Market
+from risk import shipped_profile
 from store.analysis import replace_window
 from store.candles import merge_candles
 from store.catalog import Instrument, SeriesSetting, upsert_instrument, upsert_series
@@ -36,7 +39,7 @@ EXAMPLES = [Example(*found) for found in re.findall(r"```sql\n(.*?)\n```\n\n```\
 
 
 def fill(database: Database, folder: Path) -> None:
-    """Store the walk of the pictures, candles and all, and build the marts of it."""
+    """Store the walk of the pictures, candles and all, trade it twice, and build the marts of it."""
     market = Market.of_the_pictures()
     rows, bars = market.rows, market.walk.bars
     start, end = from_us(START_US), from_us(START_US + bars.height * KEY.tf.us)
@@ -68,6 +71,8 @@ def fill(database: Database, folder: Path) -> None:
             inversions=lives["inversions"],
         )
         replace_signals(conn, KEY, agents=["retest"], start=start, end=end, frame=rows.signals)
+        for name in ("default", "aggressive"):
+            record(conn, run_backtest({KEY: bars}, BacktestConfig(profile=shipped_profile(name))), at=end)
     build(database.dsn(BATCH), folder=folder, variables={}).raise_for_models("the walk")
 
 
@@ -87,8 +92,23 @@ def test_a_query_of_the_page_gives_the_answer_under_it(conn: psycopg.Connection,
     assert table([column.name for column in cursor.description], cursor.fetchall()) == example.answer
 
 
-def test_there_are_ten_queries_and_each_has_an_answer() -> None:
-    assert len(EXAMPLES) == TEXT.count("```sql") == 10
+def test_there_are_ten_queries_and_two_about_backtests_and_each_has_an_answer() -> None:
+    assert len(EXAMPLES) == TEXT.count("```sql") == 12
+
+
+def test_excursions_have_the_signs_that_the_page_states(conn: psycopg.Connection) -> None:
+    assert "of a signal both are never below 0; of a trade MFE is 0 or above and MAE 0 or below" in " ".join(
+        TEXT.split()
+    )
+    for mart, wrong, some in (
+        ("fct_signals", "mfe_r_20 < 0 OR mae_r_20 < 0", "mae_r_20 > 0"),
+        ("fct_trades", "mfe_r < 0 OR mae_r > 0", "mae_r < 0"),
+    ):
+        query = "SELECT count(*) FILTER (WHERE {}), count(*) FILTER (WHERE {}) FROM marts.{}"
+        row = conn.execute(sql.SQL(query).format(sql.SQL(wrong), sql.SQL(some), sql.Identifier(mart))).fetchone()
+        assert row is not None
+        assert row[0] == 0
+        assert row[1] > 0
 
 
 @pytest.mark.parametrize("mart", MARTS)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from backtest import BacktestConfig
+from engine import ENGINE_VERSION
 from store.connections import connect
 from store.param_sets import param_sets
 from store.walk_forwards import write_folds
@@ -45,7 +46,11 @@ def test_every_command_gives_what_the_page_shows(
         if shown.startswith("main@2 is live"):
             with connect(variables["TIDEMARK_BATCH_URL"], application_name="test") as conn:
                 [chosen] = (one for one in param_sets(conn) if (one.name, one.version) == ("main", 2))
-                write_folds(conn, replace(WALK, run_id="0" * 24, profile_hash=chosen.hash), [fold(0)])
+                write_folds(
+                    conn,
+                    replace(WALK, run_id="0" * 24, profile_hash=chosen.hash, engine_version=ENGINE_VERSION),
+                    [fold(0)],
+                )
         ended = run(*shlex.split(command), variables=variables)
         assert told(ended.out + ended.err) == told(shown), command
         assert ended.code == int(shown.startswith("error: "))

@@ -161,6 +161,7 @@ def test_a_second_demo_reuses_the_data_serves_the_ui_and_stops_on_ctrl_c(demo: F
         assert "2 of 2 months" not in told
         # No month of the past is loaded again, and no hole of it is waited for.
         assert "asking again" not in told
+        assert "--demo backtest --venue binance_usdm --symbols ETHUSDT\n" in told
         address = re.findall(r"^Dagster +(http://127\.0\.0\.1:\d+)", told, re.MULTILINE)[0]
         with httpx.Client(base_url=address, timeout=30, trust_env=False) as client:
             assert "dagster_version" in client.get("/server_info").json()

@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from contracts.errors import TidemarkError
-from tidemark.cli import backfill, bench, bots, console, data, db, demo, doctor, params, research, sim, status
+from tidemark.cli import backfill, bench, bots, console, data, db, demo, doctor, params, report, research, sim, status
 from tidemark.logs import configure_logs, trace
 from tidemark.settings import CONFIG_VARIABLE, SettingsError, load_settings
 
@@ -42,7 +42,7 @@ app.command()(status.status)
 app.command()(research.backtest)
 app.command()(research.walkforward)
 app.command()(research.sweep)
-app.add_typer(research.report_app, name="report")
+app.add_typer(report.app, name="report")
 app.command()(demo.demo)
 app.command()(bench.bench)
 app.command()(doctor.doctor)

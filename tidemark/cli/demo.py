@@ -86,6 +86,8 @@ def _show_series(live: LiveDemo) -> None:
 
 
 def _serve(live: LiveDemo) -> None:
+    from tidemark.demo import FILE_SYMBOL
+
     _stop_on_signals()  # again: a Dagster run in this process leaves SIGTERM ignored, and children would inherit that
     with ExitStack() as stack:
         with console.step("starting the Dagster UI"):
@@ -96,6 +98,10 @@ def _serve(live: LiveDemo) -> None:
         console.out.print(f"lineage   {address}/assets/candles?view=lineage&lineageScope=downstream", soft_wrap=True)
         console.out.print(f"SQL       {command} db psql", markup=False)
         console.out.print("          select * from analysis.signals_raw order by ts desc limit 5;")
+        # The perpetual: both of its sides can be traded.
+        symbol = "ETHUSDT" if live.demo.bars is None else FILE_SYMBOL
+        backtest = f"{command} backtest --venue binance_usdm --symbols {symbol}"
+        console.out.print(f"backtest  {backtest}", markup=False, soft_wrap=True)
         console.out.print("Ctrl-C stops what this command started.")
         try:
             code = child.wait()

@@ -75,6 +75,7 @@ def add(
 
     The same values are never kept twice: adding them again changes nothing.
     """
+    from assets.parameters import called
     from store.connections import connect
     from store.param_sets import add_param_set, param_sets
 
@@ -99,9 +100,9 @@ def add(
         )
         [kept] = (one for one in param_sets(conn, name=name) if one.version == version)
     if kept.created_at == now:
-        told = f"{_called(kept)} is kept as a draft"
+        told = f"{called(kept)} is kept as a draft"
     else:
-        told = f"these values are kept already as {_called(kept)}, {kept.state}: nothing was changed"
+        told = f"these values are kept already as {called(kept)}, {kept.state}: nothing was changed"
     console.out.print(f"{told}\n{kept.kind} {kept.hash}", markup=False, soft_wrap=True)
 
 
@@ -111,6 +112,7 @@ def diff(
     after: Annotated[str, typer.Argument(help="The same of what it is held against.")],
 ) -> None:
     """Show in which fields two versions differ."""
+    from assets.parameters import version_named
     from store.connections import connect
     from store.param_sets import diff as changes_of
 
@@ -118,7 +120,7 @@ def diff(
         msg = f"one of the two must be a version: `tidemark params diff {_SHIPPED} NAME@1`"
         raise Rejected(msg)
     with connect(_url(), application_name="tidemark params") as conn:
-        found = [None if text == _SHIPPED else _version(conn, text) for text in (before, after)]
+        found = [None if text == _SHIPPED else version_named(conn, text) for text in (before, after)]
     kinds = {one.kind for one in found if one is not None}
     if len(kinds) > 1:
         msg = f"{before} and {after} cannot be held against each other: one is a risk profile, one the engine's"
@@ -145,43 +147,58 @@ def promote(
     Nothing goes live without a passed walk-forward on record that names exactly these values. What was live under the
     same name is retired with it.
     """
+    from assets.parameters import called, version_named
+    from engine import ENGINE_VERSION
     from store.connections import connect
     from store.param_sets import param_sets
     from store.param_sets import promote as move
+    from store.walk_forwards import failed_walk_forwards
 
-    name, number = _parsed(version)
     now = datetime.now(UTC)
     with connect(_url(), application_name="tidemark params") as conn:
-        moved = move(conn, name, number, to=to.value, at=now, evidence={"by": _user(author), "note": note})
-        replaced = [one for one in param_sets(conn, name=name) if one.state == "retired" and one.changed_at == now]
+        chosen = version_named(conn, version)
+        moved = move(
+            conn,
+            chosen.name,
+            chosen.version,
+            to=to.value,
+            engine_version=ENGINE_VERSION,
+            at=now,
+            evidence={"by": _user(author), "note": note},
+        )
+        failed = failed_walk_forwards(conn, moved.kind, moved.hash)
+        replaced = [
+            one for one in param_sets(conn, name=chosen.name) if one.state == "retired" and one.changed_at == now
+        ]
     on = f", on walk-forward {moved.walk_forward}" if moved.state == "live" else ""
-    console.out.print(f"{_called(moved)} is {moved.state}{on}", markup=False, soft_wrap=True)
+    console.out.print(f"{called(moved)} is {moved.state}{on}", markup=False, soft_wrap=True)
+    if failed and moved.state == "live":
+        what = "walk-forward" if failed == 1 else "walk-forwards"
+        console.out.print(f"warning: {failed} {what} of these values did not pass (tidemark report list)", markup=False)
     for one in replaced:
         if one.version != moved.version:
-            console.out.print(f"{_called(one)} is retired", markup=False)
+            console.out.print(f"{called(one)} is retired", markup=False)
 
 
 def _profile(profile: str, name: str) -> tuple[Kind, dict[str, Any], str]:
     # Decisions are booked under the name of the profile: kept under a name, it has that name.
-    from tidemark.research import profile_of
+    from tidemark.research import written_profile
 
-    named = profile_of(profile).model_copy(update={"name": name})
+    named = written_profile(profile).model_copy(update={"name": name})
     return "profile", named.model_dump(mode="json"), named.hash
 
 
 def _engine(settings: Sequence[str]) -> tuple[Kind, dict[str, Any], str]:
     from pydantic import ValidationError
 
+    from contracts.complaints import complaints_of
     from engine import EngineParams
 
     try:
         params = EngineParams.model_validate(_values(settings))
     except ValidationError as error:
-        reasons = "; ".join(
-            f"{'.'.join(map(str, one['loc'])) or 'parameters'}: {one['msg'].removeprefix('Value error, ')}"
-            for one in error.errors()
-        )
-        msg = f"the engine parameters {', '.join(settings)} were refused: {reasons}"
+        told = complaints_of(error, EngineParams, whole="parameters")
+        msg = f"the engine parameters {', '.join(settings)} were refused: {told}"
         raise Rejected(msg) from error
     return "engine", params.model_dump(mode="json"), params.hash
 
@@ -212,29 +229,6 @@ def _defaults(kind: Kind) -> Mapping[str, Any]:
     from risk import shipped_profile
 
     return shipped_profile(_SHIPPED).model_dump(mode="json")
-
-
-def _parsed(text: str) -> tuple[str, int]:
-    name, _, version = text.rpartition("@")
-    if not name or not version.isascii() or not version.isdigit():
-        msg = f"{text!r} names no version: say NAME@VERSION, as `tidemark params list` does"
-        raise Rejected(msg)
-    return name, int(version)
-
-
-def _version(conn: Any, text: str) -> ParamSet:  # noqa: ANN401 - psycopg is imported where it is needed
-    from store.param_sets import param_sets
-
-    name, version = _parsed(text)
-    for one in param_sets(conn, name=name):
-        if one.version == version:
-            return one
-    msg = f"there is no {text}: `tidemark params list` tells all"
-    raise Rejected(msg)
-
-
-def _called(one: ParamSet) -> str:
-    return f"{one.name}@{one.version}"
 
 
 def _user(author: str | None) -> str:

@@ -1,35 +1,29 @@
-"""`tidemark backtest`, `walkforward`, `sweep` and `report`: what the rules would have made of what is stored."""
+"""`tidemark backtest`, `walkforward` and `sweep`: what the rules would have made of what is stored."""
 
 from __future__ import annotations
 
 import json
 import os
-import webbrowser
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
 from contracts import InstrumentKey, Rejected
-from tidemark.cli import console
+from tidemark.cli import console, findings
 from tidemark.cli.backfill import instant, split
 from tidemark.installation import BATCH, Installation
 from tidemark.settings import load_settings
 
 if TYPE_CHECKING:
-    from backtest.comparison import Pair
-    from backtest.examination import Examination
-    from backtest.sweep import SweepResult
-    from backtest.walk_forward import WalkForward
-    from tidemark.research import Asked, Done
-
-report_app = typer.Typer(help="Reports of backtests that are on record.", no_args_is_help=True)
+    from risk import RiskProfile
+    from tidemark.research import Asked
 
 _YEAR = timedelta(days=365)
+_LONGEST_DAYS = 36_500
+_LARGEST_SEED = 2**32 - 1
 
 Symbols = Annotated[str, typer.Option(help="Symbols, separated by commas: BTCUSDT,ETHUSDT. They share one capital.")]
 Timeframes = Annotated[str, typer.Option(help="Timeframes whose signals are traded, separated by commas.")]
@@ -39,7 +33,10 @@ End = Annotated[str | None, typer.Option("--to", help="First time not wanted. De
 Profiles = Annotated[
     str, typer.Option("--profile", help="As for `sweep`; several, separated by commas, are compared day by day.")
 ]
-ProfileName = Annotated[str, typer.Option(help="Risk profile: conservative, default, aggressive, or a YAML file.")]
+ProfileName = Annotated[
+    str, typer.Option(help="Risk profile: conservative, default, aggressive, a kept NAME@VERSION, or a YAML file.")
+]
+Engine = Annotated[str, typer.Option(help="Engine parameters: default, or a kept NAME@VERSION.")]
 Capital = Annotated[str, typer.Option(help="Capital at the start, in quote units.")]
 Processes = Annotated[int, typer.Option(min=1, max=64, help="How many processes work.")]
 Setting = Annotated[
@@ -59,6 +56,7 @@ def backtest(
     start: Start = None,
     end: End = None,
     profile: Profiles = "default",
+    engine: Engine = "default",
     capital: Capital = "10000",
     settings: Setting = None,
     surrogates: Annotated[
@@ -74,15 +72,15 @@ def backtest(
     from tidemark.research import REPORTS, config_of, inputs_of, profile_of
     from tidemark.research import backtest as run
 
-    chosen = [profile_of(name) for name in split(profile)]
-    asked = _asked(venue, symbols, timeframes, start, end, capital, settings)
     url, folder = _url(), load_settings().home / REPORTS
+    chosen = _labelled([(name, profile_of(name, url)) for name in split(profile)])
+    asked = _asked(venue, symbols, timeframes, start, end, engine, capital, settings)
     with console.step("reading candles"):
         inputs = inputs_of(asked, url)
-        configs = [config_of(inputs, asked, one) for one in chosen]
-    all_done = []
-    for config in configs:
-        label = f"surrogate markets of {config.profile.name}"
+        configs = {label: config_of(inputs, asked, one) for label, one in chosen.items()}
+    all_done = {}
+    for label, config in configs.items():
+        what = f"surrogate markets of {label}"
         with console.bars() as bars:
             done = run(
                 inputs,
@@ -91,60 +89,71 @@ def backtest(
                 folder=folder,
                 surrogates=surrogates,
                 processes=processes,
-                told=lambda count, total, label=label, bars=bars: bars(label, count, total),  # type: ignore[misc] # bound
+                told=lambda count, total, what=what, bars=bars: bars(what, count, total),  # type: ignore[misc] # bound
             )
         if len(configs) > 1:
-            console.out.print(f"\n{config.profile.name}")
-        _tell(done)
-        all_done.append(done)
+            console.out.print(f"\n{label}", markup=False)
+        findings.tell(done)
+        all_done[label] = done
     if len(all_done) > 1:
-        _compare(all_done, folder)
+        findings.compare(all_done, folder)
 
 
 def sweep(
     symbols: Symbols,
     grid: Grid,
-    study: Annotated[str, typer.Option(help="Name the trials are remembered under.")],
+    study: Annotated[str, typer.Option(help="Name the trials are remembered under. It is bound to its first bars.")],
     timeframes: Timeframes = "15m",
     venue: Venue = "binance_spot",
     start: Start = None,
     end: End = None,
     profile: ProfileName = "default",
+    engine: Engine = "default",
     capital: Capital = "10000",
     draws: Annotated[
         int | None, typer.Option(min=1, help="How many sets a search looks at. Default: the whole grid.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the search.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=_LARGEST_SEED, help="Of the search.")] = 0,
     processes: Processes = _CORES,
 ) -> None:
     """Try many parameter sets; each is remembered, and counts when the best of them is judged.
 
-    A sweep that was interrupted goes on where it stopped.
+    A sweep that was interrupted goes on where it stopped. A study is one of the bars of its first trial: without --from
+    and --to it goes on over its own window.
     """
     from assets.trial_sink import StoredTrials
     from backtest.sweep import sweep as look
     from store.connections import connect
-    from tidemark.research import config_of, inputs_of, profile_of
+    from tidemark.research import config_of, inputs_of, profile_of, window_of
 
+    if not study.strip():
+        msg = "--study needs a name: the trials are remembered under it"
+        raise typer.BadParameter(msg)
     space = _space(grid)
-    asked = _asked(venue, symbols, timeframes, start, end, capital, None)
     url = _url()
+    window = window_of(study, url) if start is None and end is None else None
+    if window is not None:
+        console.say(
+            f"study {study} goes on over its own window, {window[0]:%Y-%m-%d %H:%M} to {window[1]:%Y-%m-%d %H:%M}"
+        )
+        start, end = (one.isoformat() for one in window)
+    asked = _asked(venue, symbols, timeframes, start, end, engine, capital, None)
     with console.step("reading candles"):
         inputs = inputs_of(asked, url)
-        config = config_of(inputs, asked, profile_of(profile))
+        config = config_of(inputs, asked, profile_of(profile, url))
     with console.bars() as bars, connect(url, application_name="tidemark sweep") as conn:
         found = look(
             inputs.bars,
             config,
             space,
             study=study,
-            sink=StoredTrials(conn, dataset_id=inputs.dataset_id),
+            sink=StoredTrials(conn, dataset_id=inputs.dataset_id, asked=(asked.start, asked.end)),
             processes=processes,
             draws=draws,
             seed=seed,
             told=lambda count, total: bars("parameter sets", count, total),
         )
-    _tell_sweep(found)
+    findings.tell_sweep(found)
 
 
 def walkforward(
@@ -154,26 +163,28 @@ def walkforward(
     start: Start = None,
     end: End = None,
     profile: ProfileName = "default",
+    engine: Engine = "default",
     capital: Capital = "10000",
     grid: Annotated[
         list[str] | None, typer.Option("--grid", help="Values to choose from: profile.reward=2,3. Default: no choice.")
     ] = None,
-    train: Annotated[int, typer.Option(min=1, help="Days of a training window.")] = 90,
-    test: Annotated[int, typer.Option(min=1, help="Days of a test window.")] = 30,
+    train: Annotated[int, typer.Option(min=1, max=_LONGEST_DAYS, help="Days of a training window.")] = 90,
+    test: Annotated[int, typer.Option(min=1, max=_LONGEST_DAYS, help="Days of a test window.")] = 30,
     anchored: Annotated[bool, typer.Option("--anchored", help="Train from the first candle on.")] = False,
-    purge: Annotated[int, typer.Option(min=0, help="Hours cut off the end of a training window.")] = 24,
-    embargo: Annotated[int, typer.Option(min=0, help="Hours between training and test.")] = 0,
+    purge: Annotated[
+        int, typer.Option(min=0, max=24 * _LONGEST_DAYS, help="Hours cut off the end of a training window.")
+    ] = 24,
+    embargo: Annotated[int, typer.Option(min=0, max=24 * _LONGEST_DAYS, help="Hours between training and test.")] = 0,
 ) -> None:
     """Choose parameters on the past and measure them on what came next, over and over; the folds are kept.
 
     Without --grid the profile as it is goes through the windows: what `tidemark params promote` asks for.
     """
     from assets.walk_forwards import Asked as WalkAsked
-    from assets.walk_forwards import folds_of, row_of
+    from assets.walk_forwards import keep
     from backtest.walk_forward import Scheme
     from store.connections import connect
-    from store.walk_forwards import write_folds
-    from tidemark.research import config_of, inputs_of, profile_of
+    from tidemark.research import REPORTS, config_of, inputs_of, profile_of
 
     scheme = Scheme(
         train=timedelta(days=train),
@@ -182,67 +193,18 @@ def walkforward(
         purge=timedelta(hours=purge),
         embargo=timedelta(hours=embargo),
     )
-    chosen = profile_of(profile)
-    space = _space(grid) if grid else {"profile.risk_fraction": [chosen.risk_fraction]}
-    asked = _asked(venue, symbols, timeframes, start, end, capital, None)
     url = _url()
+    chosen = profile_of(profile, url)
+    space = _space(grid) if grid else {"profile.risk_fraction": [chosen.risk_fraction]}
+    asked = _asked(venue, symbols, timeframes, start, end, engine, capital, None)
     with console.step("reading candles"):
         inputs = inputs_of(asked, url)
         config = config_of(inputs, asked, chosen)
     walk = WalkAsked.of(inputs, config, space, scheme=scheme)
     with console.bars() as bars, connect(url, application_name="tidemark walkforward") as conn:
         found = walk.walked(conn, told=lambda count, total: bars("folds", count, total))
-        write_folds(conn, row_of(walk, found, at=datetime.now(UTC)), folds_of(walk, found))
-    _tell_folds(found, walk.run_id)
-
-
-@report_app.command("list")
-def list_reports() -> None:
-    """The backtests on record, the newest last."""
-    from store.connections import connect
-    from store.research import read_runs
-
-    table = Table(box=None, pad_edge=False)
-    for name in ("run", "profile", "symbols", "from", "to", "trades", "return", "Sharpe", "fingerprint"):
-        table.add_column(name, justify="right" if name in {"trades", "return", "Sharpe"} else "left")
-    with connect(_url(), application_name="tidemark report") as conn:
-        for run in read_runs(conn):
-            table.add_row(
-                run.run_id,
-                run.profile,
-                ",".join(sorted({key.symbol for key in run.series})),
-                f"{run.from_ts:%Y-%m-%d}",
-                f"{run.to_ts:%Y-%m-%d}",
-                str(run.metrics["trades"]),
-                _percent(run.metrics["total_return"]),
-                _number(run.metrics["sharpe"]),
-                run.fingerprint[:12],
-            )
-    console.out.print(table)
-
-
-@report_app.command("open")
-def open_report(
-    run: Annotated[str | None, typer.Argument(help="Begin of the run's name. Default: the newest.")] = None,
-) -> None:
-    """Open the page of a backtest in the browser, and print where it is."""
-    from store.connections import connect
-    from store.research import read_runs
-
-    with connect(_url(), application_name="tidemark report") as conn:
-        runs = [one for one in read_runs(conn) if one.report_path and (run is None or one.run_id.startswith(run))]
-    if not runs:
-        msg = "there is no report yet: run `tidemark backtest` first" if run is None else f"there is no report of {run}"
-        raise Rejected(msg)
-    if run is not None and len({one.run_id for one in runs}) > 1:
-        msg = f"{run} is the begin of {len(runs)} names: {', '.join(one.run_id for one in runs)}"
-        raise Rejected(msg)
-    page = Path(str(runs[-1].report_path))
-    if not page.is_file():
-        msg = f"the report of {runs[-1].run_id} is on record at {page} and is not there: run the backtest again"
-        raise Rejected(msg)
-    console.out.print(str(page), soft_wrap=True)
-    webbrowser.open(page.resolve().as_uri())
+        kept = keep(conn, walk, found, load_settings().home / REPORTS / walk.run_id, at=datetime.now(UTC))
+    findings.tell_folds(found, kept)
 
 
 def _asked(
@@ -251,6 +213,7 @@ def _asked(
     timeframes: str,
     start: str | None,
     end: str | None,
+    engine: str,
     capital: str,
     settings: Sequence[str] | None,
 ) -> Asked:
@@ -272,20 +235,56 @@ def _asked(
     if first >= last:
         msg = f"--from {first:%Y-%m-%d} is not before --to {last:%Y-%m-%d}: nothing lies between them"
         raise Rejected(msg)
-    params = {name: values[0] for name, values in _space(settings or ()).items()}
-    return Asked(keys, first, last, money, params)
+    params = _settings(settings or ())
+    return Asked(keys, first, last, engine, money, params)
+
+
+def _settings(texts: Sequence[str]) -> dict[str, Any]:
+    """One value by parameter."""
+    space = _space(texts)
+    for name, values in space.items():
+        if len(values) > 1:
+            told = ", ".join(map(str, values))
+            msg = f"--set {name} takes one value, not {told}; a list stands in brackets, `sweep --grid` tries several"
+            raise typer.BadParameter(msg)
+    return {name: value for name, [value] in space.items()}
+
+
+def _labelled(chosen: Sequence[tuple[str, RiskProfile]]) -> dict[str, RiskProfile]:
+    """Profiles by what tells them apart in a comparison: as they were named, those of files by their own name."""
+    found: dict[str, RiskProfile] = {}
+    if not chosen:
+        msg = "--profile names none: say default, a kept NAME@VERSION, or a YAML file"
+        raise typer.BadParameter(msg)
+    for name, profile in chosen:
+        label = profile.name if name.endswith((".yaml", ".yml")) else name
+        if label in found:
+            msg = f"--profile names {label!r} twice: give each file a name of its own (`name:` inside it)"
+            raise typer.BadParameter(msg)
+        found[label] = profile
+    return found
 
 
 def _space(texts: Sequence[str]) -> dict[str, list[Any]]:
-    """Values by parameter: each text is `name=value,value`."""
+    """Values by parameter: each text is `name=value,value`, where a value may be a list in brackets."""
     found: dict[str, list[Any]] = {}
     for text in texts:
         name, equals, values = text.partition("=")
         if not equals or not values or name in found:
             msg = f"{text!r}: a parameter is given once, as name=value or name=value,value"
             raise typer.BadParameter(msg)
-        found[name] = [_value(one) for one in values.split(",")]
+        found[name] = _values(values)
     return found
+
+
+def _values(text: str) -> list[Any]:
+    try:
+        return list(json.loads(f"[{text}]"))
+    except json.JSONDecodeError as error:  # there are words among them
+        if "[" in text:
+            msg = f"{text!r} is no list of values: close each bracket, and write numbers as 0.5 ({error})"
+            raise typer.BadParameter(msg) from error
+        return [_value(one) for one in text.split(",")]
 
 
 def _value(text: str) -> Any:  # noqa: ANN401 - a number, a flag or a word
@@ -297,123 +296,3 @@ def _value(text: str) -> Any:  # noqa: ANN401 - a number, a flag or a word
 
 def _url() -> str:
     return Installation(load_settings()).url_of_running(BATCH)
-
-
-def _tell(done: Done) -> None:
-    found = done.found
-    for finding in found.findings:
-        console.say(f"{finding.severity}: {finding.text}")
-    console.out.print(_metrics(found))
-    console.out.print(_place(found), markup=False, soft_wrap=True)
-    console.out.print(f"fingerprint {found.result.fingerprint}", soft_wrap=True)
-    console.out.print(f"report {done.page}", soft_wrap=True)
-    if not done.is_new:
-        console.say(f"run {done.run_id} was on record already, with this very result")
-
-
-def _compare(done: Sequence[Done], folder: Path) -> None:
-    """Two or more profiles side by side, day by day."""
-    from backtest.comparison import compare
-
-    found = compare({one.found.result.config.profile.name: one.found.result for one in done})
-    page, _ = found.write(folder / "-".join(one.run_id[:8] for one in done))
-    for pair in found.pairs:
-        ahead = f"{pair.first} did better on {_percent(pair.better)} of {pair.days.count} days, {pair.second} on "
-        console.out.print(f"{ahead}{_percent(pair.worse)}: {_verdict(pair)}", soft_wrap=True)
-    console.out.print(f"comparison {page}", soft_wrap=True)
-
-
-def _verdict(pair: Pair) -> str:
-    return "chance would seldom do that" if pair.significant else "chance does as much"
-
-
-def _place(found: Examination) -> str:
-    null = found.null
-    if null is None:
-        return "not held against surrogate markets: nobody knows whether this is luck"
-    share = f"{null.as_good} of {len(null.surrogates)} surrogate markets gave as much or more"
-    return f"{share}: this is what luck gives" if not null.passed else share
-
-
-def _metrics(found: Examination) -> Table:
-    metrics = found.result.metrics
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column("name")
-    table.add_column("value", justify="right")
-    ranges = found.ranges
-    rows: Mapping[str, str] = {
-        "trades": str(metrics.trades),
-        "win rate": _percent(metrics.win_rate),
-        "expectancy, R": _ranged(metrics.expectancy_r, ranges["expectancy_r"]),
-        "profit factor": _ranged(metrics.profit_factor, ranges["profit_factor"]),
-        "return": _percent(metrics.total_return),
-        "Sharpe": _ranged(metrics.sharpe, ranges["sharpe"]),
-        "Sortino": _number(metrics.sortino),
-        "deepest drawdown": _percent(metrics.max_drawdown),
-        "exposure": _percent(metrics.exposure),
-        "fees": _number(metrics.fees),
-        "funding": _number(metrics.funding),
-        "net result, worst to best": f"{found.band[0]:,.2f} … {found.band[1]:,.2f}",
-        "decisions": f"{found.result.decisions.height:,}",
-    }
-    for name, value in rows.items():
-        table.add_row(name, value)
-    return table
-
-
-def _ranged(value: float | None, interval: Any) -> str:  # noqa: ANN401 - backtest.bootstrap.Interval, not imported here
-    return f"{_number(value)}  [{_number(interval.low)}, {_number(interval.high)}]"
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:,.2f}"
-
-
-def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{value:.1%}"
-
-
-def _tell_sweep(found: SweepResult) -> None:
-    table = Table(box=None, pad_edge=False)
-    table.add_column("parameters")
-    for name in ("Sharpe", "trades", "return", "deepest drawdown"):
-        table.add_column(name, justify="right")
-    best = sorted(found.trials, key=lambda trial: -1e9 if trial.sharpe is None else -trial.sharpe)
-    scored = [trial for trial in best if trial.sharpe is not None][:10]
-    for trial in scored:
-        table.add_row(
-            ", ".join(f"{name}={value}" for name, value in trial.params.items()),
-            _number(trial.sharpe),
-            str(trial.metrics["trades"]),
-            _percent(trial.metrics["total_return"]),
-            _percent(trial.metrics["max_drawdown"]),
-        )
-    console.out.print(table)
-    counted = f"{len(found.trials)} trials of study {found.study}, {found.evaluated} of them now"
-    console.out.print(counted, soft_wrap=True)
-    if found.deflated_sharpe is not None:
-        text = f"probability that the best has skill, after so many looks: {_percent(found.deflated_sharpe)}"
-        console.out.print(text, soft_wrap=True)
-    if found.overfitting is not None:
-        chance = _percent(found.overfitting.probability)
-        console.out.print(f"probability that choosing the best by the past chooses badly: {chance}", soft_wrap=True)
-
-
-def _tell_folds(found: WalkForward, name: str) -> None:
-    table = Table(box=None, pad_edge=False)
-    for column in ("test window", "chosen", "Sharpe before", "Sharpe in it", "trades", "return"):
-        table.add_column(column, justify="left" if column in {"test window", "chosen"} else "right")
-    for fold in found.folds:
-        metrics = fold.tested.metrics
-        table.add_row(
-            f"{fold.window.test_from:%Y-%m-%d} – {fold.window.test_to:%Y-%m-%d}",
-            ", ".join(f"{key}={value}" for key, value in fold.chosen.items()),
-            _number(fold.trained.sharpe),
-            _number(metrics.sharpe),
-            str(metrics.trades),
-            _percent(metrics.total_return),
-        )
-    console.out.print(table)
-    verdict = "passed" if found.passed else "not passed"
-    told = f"walk-forward {name}: {verdict}; return {_percent(found.total_return)}, Sharpe {_number(found.sharpe)}"
-    console.out.print(told, soft_wrap=True)

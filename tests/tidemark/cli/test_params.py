@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from engine import EngineParams
+from engine import ENGINE_VERSION, EngineParams
 from risk import shipped_profile
 from store.connections import connect
 from store.param_sets import ParamSet, param_sets
@@ -43,7 +43,11 @@ def kept(variables: dict[str, str]) -> list[ParamSet]:
 def prove(variables: dict[str, str], one: ParamSet) -> None:
     """Put a passed walk-forward that speaks for a profile on record."""
     with psycopg.connect(variables["TIDEMARK_BATCH_URL"], autocommit=True) as conn:
-        write_folds(conn, replace(WALK, run_id=f"walk-{one.hash[:6]}", profile_hash=one.hash), [fold(0)])
+        write_folds(
+            conn,
+            replace(WALK, run_id=f"walk-{one.hash[:6]}", profile_hash=one.hash, engine_version=ENGINE_VERSION),
+            [fold(0)],
+        )
 
 
 def params(*arguments: str, variables: dict[str, str]) -> Ended:
@@ -155,7 +159,8 @@ def test_nothing_goes_live_without_a_passed_walk_forward(variables: dict[str, st
     ended = params("promote", "main@1", "--to", "live", "--note", "it is good", variables=variables)
     assert (ended.code, ended.out) == (1, "")
     [one] = kept(variables)
-    assert f"no passed walk-forward on record names profile {one.hash[:12]}; run `tidemark walkforward`" in ended.err
+    assert f"no passed walk-forward of engine {ENGINE_VERSION} on record names profile {one.hash[:12]}" in ended.err
+    assert "run `tidemark walkforward`" in ended.err
     assert one.state == "candidate"
 
 
@@ -164,7 +169,7 @@ def test_nothing_goes_live_without_a_passed_walk_forward(variables: dict[str, st
     [
         (
             ("promote", "main@1", "--to", "candidate", "--note", ""),
-            "'main' version 1 to candidate: 'main' is not known",
+            "there is no main@1: `tidemark params list` tells all",
         ),
         (("promote", "main", "--to", "candidate", "--note", ""), "'main' names no version: say NAME@VERSION"),
         (("diff", "main@x", "default"), "'main@x' names no version"),
@@ -174,7 +179,10 @@ def test_nothing_goes_live_without_a_passed_walk_forward(variables: dict[str, st
         (("add", "--name", "main", "--profile", "nowhere.yaml", *NOTE), "there is no profile 'nowhere.yaml'"),
         (("add", "--name", "main", "--engine", "ttl_bars", *NOTE), "--engine ttl_bars: state each parameter once"),
         (("add", "--name", "main", "--engine", "ttl_bars=[", *NOTE), "--engine ttl_bars=[: the value cannot be read"),
-        (("add", "--name", "main", "--engine", "ttl_bras=9", *NOTE), "were refused: ttl_bras: Extra inputs"),
+        (
+            ("add", "--name", "main", "--engine", "ttl_bras=9", *NOTE),
+            "were refused: ttl_bras: no such field; did you mean ttl_bars?",
+        ),
         (
             ("add", "--name", "main", "--engine", "range_adx=30", *NOTE),
             "parameters: range_adx must not exceed trend_adx, received 30.0 and 25.0",
