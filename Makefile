@@ -6,7 +6,7 @@ UV_LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.1
 	--no-strip-extras --no-emit-index-url --no-emit-find-links --no-annotate --quiet \
 	--custom-compile-command "make lock"
 
-ROOMS := assets backtest bench bots contracts engine orchestration risk store tidemark transforms venues
+ROOMS := assets backtest bench bots contracts engine orchestration risk router store tidemark transforms venues
 
 .DEFAULT_GOAL := help
 .PHONY: help install dev demo test lint bench bench-smoke lock clean
