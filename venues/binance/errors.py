@@ -108,13 +108,12 @@ def failure_of(answer: Answer, *, asked: str, now: float) -> TidemarkError:
         asked: What was attempted and with which key, for the message.
         now: Seconds since the epoch, against which "banned until" is read.
     """
-    code, text = _code_and_text(answer.body)
+    code, text = code_and_text(answer.body)
     received = f"HTTP {answer.status}" + (f", code {code}" if code is not None else "") + f": {text}"
     wait = _seconds(answer)
-    banned_until = _BANNED_UNTIL.search(text)
-    if banned_until:
-        left = max(0.0, int(banned_until[1]) / 1000 - now)
-        return _halted(asked, received, left)
+    banned = banned_for(text, now=now)
+    if banned is not None:
+        return _halted(asked, received, banned)
     if answer.status == 418:
         return _halted(asked, received, wait if wait is not None else SHORTEST_BAN_S)
     if answer.status in {403, 451}:
@@ -128,6 +127,31 @@ def failure_of(answer: Answer, *, asked: str, now: float) -> TidemarkError:
     return RequestRefused(f"{asked}: {received}; the same request would be refused again")
 
 
+def banned_for(text: str, *, now: float) -> float | None:
+    """Seconds that a message bans this address for ("banned until <ms>"); None = it speaks of no ban.
+
+    Args:
+        text: Binance's message.
+        now: Seconds since the epoch.
+    """
+    until = _BANNED_UNTIL.search(text)
+    return max(0.0, int(until[1]) / 1000 - now) if until else None
+
+
+def code_and_text(body: bytes) -> tuple[int | None, str]:
+    """Binance's code and message in a body like `{"code": -1121, "msg": "Invalid symbol."}`.
+
+    Firewalls and proxies send pages: of those there is no code (None), and the text is how they begin.
+    """
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return None, quoted(body)
+    if not isinstance(value, dict) or type(value.get("code")) is not int:
+        return None, quoted(body)
+    return value["code"], str(value.get("msg", ""))
+
+
 def _halted(asked: str, received: str, left: float) -> VenueHalted:
     msg = f"{asked}: {received}; every call to this host is refused for the next {left:.0f} s"
     return VenueHalted(msg, retry_after=left)
@@ -136,14 +160,3 @@ def _halted(asked: str, received: str, left: float) -> VenueHalted:
 def _seconds(answer: Answer) -> float | None:
     seconds = answer.number("retry-after")
     return None if seconds is None else float(seconds)
-
-
-def _code_and_text(body: bytes) -> tuple[int | None, str]:
-    # An error body reads {"code": -1121, "msg": "Invalid symbol."}; firewalls and proxies send pages.
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
-        return None, quoted(body)
-    if not isinstance(value, dict) or type(value.get("code")) is not int:
-        return None, quoted(body)
-    return value["code"], str(value.get("msg", ""))
