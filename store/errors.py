@@ -1,21 +1,32 @@
 """Errors of the store, by the reaction they ask for; foreign exceptions become one of these in `store.connections`.
 
 Retryable
-└── DatabaseUnavailable   the server is gone, full or gave up: nothing was kept, try again
+├── DatabaseUnavailable   the server is gone, full or gave up: nothing was kept, try again
+└── LeaseHeld             another process does this work now: wait until its lease has expired
 Rejected
 ├── DatabaseRefused       the statement is wrong for this database: a privilege, a name, a constraint
 ├── ServerUnusable        the embedded server cannot run on this machine as it is; the message says what to change
 ├── EngineMismatch        analysis tables belong to another engine version or parameter set
 └── ResearchRefused       what is on record of a run, study or parameter set speaks against it
+Halt
+└── LeaseLost             another process may do this work now: stop, nothing of it is let in any more
 """
 
 from __future__ import annotations
 
-from contracts.errors import DataRejected, Rejected, Retryable
+from contracts.errors import DataRejected, Halt, Rejected, Retryable
 
 
 class DatabaseUnavailable(Retryable):
     """The server cannot be reached or gave the transaction up; nothing of it was kept."""
+
+
+class LeaseHeld(Retryable):
+    """Another process holds the lease; `retry_after` = seconds until it expires, unless it is renewed."""
+
+
+class LeaseLost(Halt):
+    """The lease was taken over or given back: whoever held it must stop its work."""
 
 
 class DatabaseRefused(Rejected):

@@ -1,8 +1,10 @@
 """Who may do what: the roles of the platform and their privileges, as data, applied by difference.
 
-Nobody gets more than its process needs: batch writes market, analysis and research, the stream writes candles, holes
-and refused rows, router, API and analysts read. No one but the owner may delete candles, change revisions or results,
-or alter anything; of a version of parameters batch moves the state alone. The schemas of dbt are batch's to fill: what
+Nobody gets more than its process needs: batch writes market, analysis and research; the stream candles, holes, refused
+rows, decisions and their outbox; the router alone orders, fills, positions and states of trading, in its own books and
+in those of paper; API and analysts read. No one but the owner may delete candles, change revisions or results, or alter
+anything; of a version of parameters batch moves the state alone, of an intent the router. The audit log has no writer:
+it grows through `append_audit`, which the router may call. The schemas of dbt are batch's to fill: what
 it makes there is its own, and no grant made by it is touched here.
 Roles belong to the whole server, grants to one database: `create_roles` runs once a server, `apply_grants` in every
 database. A table that a later migration adds is added here in the same commit; a test tries every role on everything.
@@ -45,6 +47,28 @@ _UPSERT: Final = frozenset({"SELECT", "INSERT", "UPDATE"})
 _REPLACE: Final = frozenset({"SELECT", "INSERT", "DELETE"})
 _KEEP: Final = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE"})
 
+# Live trading and the paper broker: the same tables, so the same privileges.
+_BOOKS: Final = ("trading", "paper")
+
+
+def _of_both(tables: Mapping[str, frozenset[str]]) -> dict[str, frozenset[str]]:
+    return {f"{schema}.{table}": privileges for schema in _BOOKS for table, privileges in tables.items()}
+
+
+_READ_BOOKS: Final = _of_both(
+    {
+        "decisions": _READ,
+        "outbox": _READ,
+        "intents": _READ,
+        "orders": _READ,
+        "order_events": _READ,
+        "fills": _READ,
+        "positions": _READ,
+        "trading_state": _READ,
+        "audit_log": _READ,
+    }
+)
+
 # role -> schema.table -> privileges
 GRANTS: Final[dict[str, dict[str, frozenset[str]]]] = {
     BATCH: {
@@ -81,6 +105,8 @@ GRANTS: Final[dict[str, dict[str, frozenset[str]]]] = {
         "research.walk_forwards": _APPEND,
         "research.walk_forward_folds": _APPEND,
         "research.param_sets": _APPEND,
+        # What the marts read, and the audit log to prove it.
+        **_of_both({"decisions": _READ, "orders": _READ, "fills": _READ, "positions": _READ, "audit_log": _READ}),
         "ops.alembic_version": _READ,
     },
     STREAM: {
@@ -96,6 +122,17 @@ GRANTS: Final[dict[str, dict[str, frozenset[str]]]] = {
         "market.calendar_events": _READ,
         "analysis.engines": _READ,
         "analysis.engine_snapshots": _READ,
+        **_of_both(
+            {
+                "decisions": _APPEND,
+                "outbox": _UPSERT,
+                # What an evaluation is given of the account.
+                "orders": _READ,
+                "fills": _READ,
+                "positions": _READ,
+                "trading_state": _READ,
+            }
+        ),
         "ops.alembic_version": _READ,
     },
     ROUTER: {
@@ -105,6 +142,20 @@ GRANTS: Final[dict[str, dict[str, frozenset[str]]]] = {
         "market.exchange_rules": _READ,
         "market.funding_rates": _READ,
         "market.calendar_events": _READ,
+        **_of_both(
+            {
+                "decisions": _READ,
+                "outbox": _READ,
+                "intents": _APPEND,
+                "orders": _UPSERT,
+                "order_events": _APPEND,
+                "fills": _APPEND,
+                "positions": _UPSERT,
+                "trading_state": _UPSERT,
+                "audit_log": _READ,
+            }
+        ),
+        "ops.leases": _UPSERT,
         "ops.alembic_version": _READ,
     },
     API: {
@@ -128,6 +179,8 @@ GRANTS: Final[dict[str, dict[str, frozenset[str]]]] = {
         "analysis.inversions": _READ,
         "analysis.signals_raw": _READ,
         "analysis.bot_quarantine": _READ,
+        **_READ_BOOKS,
+        "ops.leases": _READ,
         "ops.alembic_version": _READ,
     },
     ANALYST: {
@@ -164,12 +217,15 @@ GRANTS: Final[dict[str, dict[str, frozenset[str]]]] = {
         "research.walk_forwards": _READ,
         "research.walk_forward_folds": _READ,
         "research.param_sets": _READ,
+        **_READ_BOOKS,
     },
 }
 
 # role -> schema.table -> columns that it may UPDATE, where it may not all of them.
 COLUMN_UPDATES: Final[dict[str, dict[str, frozenset[str]]]] = {
     BATCH: {"research.param_sets": frozenset({"state", "changed_at", "evidence", "walk_forward"})},
+    # What was accepted, and under which lease, stays as it was written before anything was sent.
+    ROUTER: {f"{schema}.intents": frozenset({"state", "reason", "updated_at"}) for schema in _BOOKS},
 }
 
 # role -> schema -> privileges, beyond the USAGE that follows from its tables. What dbt makes there belongs to batch,

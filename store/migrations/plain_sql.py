@@ -16,7 +16,16 @@ _VERSIONS = Path(__file__).parent / "versions"
 
 def run_file(name: str) -> None:
     """Execute one SQL file of `versions/`, statement texts unchanged."""
-    statements = (_VERSIONS / name).read_text(encoding="utf-8")
+    run_text(text_of(name))
+
+
+def text_of(name: str) -> str:
+    """One SQL file of `versions/`."""
+    return (_VERSIONS / name).read_text(encoding="utf-8")
+
+
+def run_text(statements: str) -> None:
+    """Execute SQL that stands in a file of `versions/`."""
     op.get_bind().exec_driver_sql(statements)
 
 

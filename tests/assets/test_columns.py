@@ -8,8 +8,9 @@ CATALOGUE = """
            col_description(c.oid, a.attnum)
     FROM pg_attribute AS a
     JOIN pg_class AS c ON c.oid = a.attrelid AND c.relkind = 'r'
-    JOIN pg_namespace AS n ON n.oid = c.relnamespace AND n.nspname IN ('market', 'analysis', 'research')
-    WHERE a.attnum > 0 AND NOT a.attisdropped
+    JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE n.nspname IN ('market', 'analysis', 'research', 'trading', 'paper', 'ops') AND c.relname <> 'alembic_version'
+      AND a.attnum > 0 AND NOT a.attisdropped
     ORDER BY 1, a.attnum
 """
 

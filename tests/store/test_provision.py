@@ -16,6 +16,17 @@ from store.provision import provision
 from store.roles import BATCH, DAGSTER, OWNER, ROLES
 from tests.databases import Database, Server
 
+BOOKS = {
+    "audit_log",
+    "decisions",
+    "fills",
+    "intents",
+    "order_events",
+    "orders",
+    "outbox",
+    "positions",
+    "trading_state",
+}
 TABLES = {
     "analysis": {
         "bot_quarantine",
@@ -56,7 +67,9 @@ TABLES = {
         "walk_forward_folds",
         "walk_forwards",
     },
-    "ops": {"alembic_version"},
+    "trading": BOOKS,
+    "paper": BOOKS,
+    "ops": {"alembic_version", "leases"},
 }
 
 
@@ -78,14 +91,15 @@ def test_every_table_exists_belongs_to_the_owner_and_is_described(database: Data
             """
             SELECT n.nspname, c.relname, pg_get_userbyid(c.relowner), obj_description(c.oid) IS NOT NULL
             FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-            WHERE c.relkind = 'r' AND n.nspname IN ('market', 'analysis', 'research', 'ops', 'staging', 'marts')
+            WHERE c.relkind = 'r' AND n.nspname = ANY(ARRAY['market', 'analysis', 'research', 'trading', 'paper',
+                'ops', 'staging', 'marts'])
             """
         ).fetchall()
     tables: dict[str, set[str]] = {}
     for space, table, owner, described in found:
         tables.setdefault(space, set()).add(table)
         assert owner == OWNER
-        assert described or space == "ops"
+        assert described or table == "alembic_version"
     assert tables == TABLES
 
 
@@ -105,15 +119,17 @@ def test_every_column_of_the_analysis_tables_that_needs_words_has_them(database:
     assert {column for (column,) in silent if column.partition(".")[2] not in understood} == set()
 
 
-def test_every_column_of_the_research_tables_has_words_of_its_own(database: Database) -> None:
+@pytest.mark.parametrize("schema", ["research", "trading", "paper"])
+def test_every_column_of_the_later_tables_has_words_of_its_own(database: Database, schema: str) -> None:
     with connect(database.admin_dsn) as conn:
         silent = conn.execute(
             """
             SELECT c.relname || '.' || a.attname
             FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
-            WHERE c.relnamespace = 'research'::regnamespace AND c.relkind = 'r' AND a.attnum > 0
+            WHERE c.relnamespace = %s::regnamespace AND c.relkind = 'r' AND a.attnum > 0
               AND col_description(c.oid, a.attnum) IS NULL
-            """
+            """,
+            [schema],
         ).fetchall()
     assert silent == []
 

@@ -45,6 +45,25 @@ research.trials            si   -     -  -  s
 research.walk_forwards     si   -     -  -  s
 research.walk_forward_folds si  -     -  -  s
 research.param_sets        si   -     -  -  s
+trading.decisions          s    si    s    s  s
+trading.outbox             -    siu   s    s  s
+trading.intents            -    -     si   s  s
+trading.orders             s    s     siu  s  s
+trading.order_events       -    -     si   s  s
+trading.fills              s    s     si   s  s
+trading.positions          s    s     siu  s  s
+trading.trading_state      -    s     siu  s  s
+trading.audit_log          s    -     s    s  s
+paper.decisions            s    si    s    s  s
+paper.outbox               -    siu   s    s  s
+paper.intents              -    -     si   s  s
+paper.orders               s    s     siu  s  s
+paper.order_events         -    -     si   s  s
+paper.fills                s    s     si   s  s
+paper.positions            s    s     siu  s  s
+paper.trading_state        -    s     siu  s  s
+paper.audit_log            s    -     s    s  s
+ops.leases                 -    -     siu  s  -
 ops.alembic_version        s    s     s  s  -
 """
 READERS_AND_WRITERS = (BATCH, STREAM, ROUTER, API, ANALYST)
@@ -85,6 +104,11 @@ FORBIDDEN_TO_ALL_BUT_THE_OWNER = [
     "DROP TRIGGER file_candle_revision ON market.candles",
     "CREATE OR REPLACE FUNCTION research.check_param_set() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN END'",
     "ALTER TABLE research.param_sets DISABLE TRIGGER check_param_set",
+    "CREATE OR REPLACE FUNCTION trading.append_audit(text, text, jsonb) RETURNS int LANGUAGE sql AS 'SELECT 1'",
+    "CREATE OR REPLACE FUNCTION ops.refuse_change() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN END'",
+    "ALTER TABLE trading.audit_log DISABLE TRIGGER refuse_change",
+    "ALTER TABLE trading.order_events DISABLE TRIGGER refuse_change",
+    "ALTER TABLE paper.trading_state DISABLE TRIGGER audit_state",
     "DROP SCHEMA market CASCADE",
     "ALTER SCHEMA market RENAME TO mine",
     "ALTER TABLE market.funding_rates DISABLE TRIGGER file_funding_revision",
@@ -136,7 +160,7 @@ def test_a_role_may_do_to_each_table_exactly_what_the_matrix_says(database: Data
     with connect(database.admin_dsn) as admin:
         present = admin.execute(
             "SELECT schemaname || '.' || tablename FROM pg_tables WHERE schemaname = ANY(%s)",
-            [["market", "analysis", "research", "ops", "staging", "marts"]],
+            [["market", "analysis", "research", "trading", "paper", "ops", "staging", "marts"]],
         ).fetchall()
         columns = {
             table: str(
@@ -177,6 +201,32 @@ def test_of_a_version_of_parameters_batch_may_change_the_state_and_nobody_anythi
             if not refused(conn, update.format(sql.Identifier(column)))
         }
     assert let_in == (MOVING if role == BATCH else set())
+
+
+@pytest.mark.parametrize("schema", ["trading", "paper"])
+@pytest.mark.parametrize("role", READERS_AND_WRITERS)
+def test_of_an_intent_the_router_may_change_where_it_stands_and_nobody_anything_else(
+    database: Database, role: str, schema: str
+) -> None:
+    with connect(database.dsn(role)) as conn:
+        conn.execute("SET default_transaction_read_only = off")
+        update = sql.SQL("UPDATE {} SET {} = DEFAULT WHERE false")
+        columns = ("bracket_id", "payload", "plan", "lease_name", "lease_token", "created_at", "state", "reason")
+        let_in = {
+            column
+            for column in (*columns, "updated_at")
+            if not refused(conn, update.format(sql.Identifier(schema, "intents"), sql.Identifier(column)))
+        }
+    assert let_in == ({"state", "reason", "updated_at"} if role == ROUTER else set())
+
+
+@pytest.mark.parametrize("schema", ["trading", "paper"])
+@pytest.mark.parametrize("role", READERS_AND_WRITERS)
+def test_only_the_router_may_append_to_the_audit_log(database: Database, role: str, schema: str) -> None:
+    append = sql.SQL("SELECT {}('me', 'tried', '{{}}')").format(sql.Identifier(schema, "append_audit"))
+    with connect(database.dsn(role)) as conn:
+        conn.execute("SET default_transaction_read_only = off")
+        assert refused(conn, append) == (role != ROUTER)
 
 
 def test_an_upgrade_takes_back_what_somebody_granted_on_a_column_or_on_all_of_them_by_hand(database: Database) -> None:

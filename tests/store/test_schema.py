@@ -13,6 +13,9 @@ from store import schema
 from store.connections import connect, with_database
 from store.errors import DatabaseRefused
 from store.roles import OWNER, STREAM
+from store.trading import SCHEMAS
+from store.trading.audit import verify
+from store.trading.state import change
 from tests.databases import Database, Server
 
 ROWS_OF_0007 = """
@@ -56,7 +59,7 @@ def run_revisions(dsn: str, to: str) -> None:
 
 
 def test_a_migrated_database_is_at_the_revision_this_code_expects(database: Database) -> None:
-    assert schema.current(database.dsn(STREAM)) == schema.expected() == "0008_studies"
+    assert schema.current(database.dsn(STREAM)) == schema.expected() == "0009_trading"
 
 
 def test_what_was_stored_under_revision_7_is_there_after_the_next_one(server: Server) -> None:
@@ -81,6 +84,13 @@ def test_what_was_stored_under_revision_7_is_there_after_the_next_one(server: Se
                     ("calm", 2, "profile", "draft", 1),
                     ("engine", 1, "engine", "candidate", 1),
                 ]
+            # What came with revision 9 works there as it does in a database that was made with it.
+            with connect(dsn) as conn:
+                for name_of_schema in SCHEMAS:
+                    change(conn, "global", to="REDUCING", reason="drill", actor="ada", schema=name_of_schema)
+                    assert verify(conn, schema=name_of_schema) is None
+                granted = "SELECT has_table_privilege('tidemark_router', 'paper.orders', 'INSERT')"
+                assert conn.execute(granted).fetchone() == (True,)
         finally:
             admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(identifier))
 

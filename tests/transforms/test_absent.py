@@ -1,4 +1,4 @@
-"""Tables of later parts: while they are absent their marts are empty, and once they appear the next run fills them."""
+"""Tables of later parts, absent or empty: their marts are empty, and once there are rows the next run fills them."""
 
 from collections.abc import Iterator
 from datetime import date
@@ -11,6 +11,8 @@ import pytest
 from tests.databases import Server, fresh_database
 from tests.transforms.hand_made import T0, Built, at
 from tests.transforms.later_tables import ROWS, TABLES
+
+D1, D2, D3, LATE = (name.ljust(24, "0") for name in ("d1", "d2", "d3", "1a7e"))
 
 
 @pytest.fixture(scope="module")
@@ -32,10 +34,10 @@ def lit(server: Server, lit_template: str, tmp_path: Path) -> Iterator[Built]:
         yield Built(database, tmp_path)
 
 
-def change(built: Built, statement: str) -> None:
+def change(built: Built, statement: str, *values: str) -> None:
     """Change a table as whoever owns it does."""
     with psycopg.connect(built.database.admin_dsn, autocommit=True) as conn:
-        conn.execute(statement.encode())
+        conn.execute(statement.encode(), values or None)
 
 
 def test_the_marts_of_absent_tables_light_up_when_the_tables_appear(lit: Built) -> None:
@@ -71,9 +73,10 @@ def test_the_marts_of_absent_tables_light_up_when_the_tables_appear(lit: Built) 
 
 
 def test_a_decision_that_came_after_the_last_run_is_not_lost_to_a_later_window(lit: Built) -> None:
-    change(lit, "UPDATE trading.decisions SET decision_id = 'd3', ts = '2022-01-31 20:00+00' WHERE decision_id = 'd2'")
+    late = "UPDATE trading.decisions SET decision_id = %s, ts = '2022-01-31 20:00+00' WHERE decision_id = %s"
+    change(lit, late, D3, D2)
     lit.build(at(31 * 24), select=["fct_decisions"])
-    assert {row["decision_id"] for row in lit.rows("marts.fct_decisions")} == {"d1", "d3"}
+    assert {row["decision_id"] for row in lit.rows("marts.fct_decisions")} == {D1, D3}
 
 
 def test_money_keeps_every_digit(lit: Built) -> None:
@@ -81,7 +84,8 @@ def test_money_keeps_every_digit(lit: Built) -> None:
         lit,
         "UPDATE trading.decisions SET entry = 0.12345678901234567891, size = 123456789012.123456789,"
         ' sl = 0.10000000000000000001, risk = \'{"risk_amount": "0.30000000000000000003"}\''
-        " WHERE decision_id = 'd1'",
+        " WHERE decision_id = %s",
+        D1,
     )
     lit.build(T0, select=["fct_decisions"])
     taken, _ = lit.rows("marts.fct_decisions")
@@ -95,13 +99,14 @@ def test_money_keeps_every_digit(lit: Built) -> None:
 
 def test_a_mart_of_an_older_version_with_other_types_is_built_again_whole(lit: Built) -> None:
     change(lit, "ALTER TABLE marts.fct_decisions ALTER COLUMN entry TYPE float8")
-    change(lit, "UPDATE trading.decisions SET entry = 0.12345678901234567891 WHERE decision_id = 'd1'")
+    change(lit, "UPDATE trading.decisions SET entry = 0.12345678901234567891 WHERE decision_id = %s", D1)
     lit.build(T0, select=["fct_decisions"])
     assert lit.rows("marts.fct_decisions")[0]["entry"] == Decimal("0.12345678901234567891")
 
 
 def test_gates_that_are_no_list_are_no_verdicts_and_spoil_no_other_decision(lit: Built) -> None:
-    change(lit, "UPDATE trading.decisions SET gates = '{}' WHERE decision_id = 'd1'")
+    change(lit, "ALTER TABLE trading.decisions DROP CONSTRAINT gates_is_list")
+    change(lit, "UPDATE trading.decisions SET gates = '{}' WHERE decision_id = %s", D1)
     lit.build(T0, select=["fct_decisions"])
     taken, refused = lit.rows("marts.fct_decisions")
     assert (taken["gates"], taken["gates_failed"], taken["first_failed_gate"]) == (0, 0, None)
@@ -118,12 +123,14 @@ def test_an_open_position_has_no_result_in_r_yet(lit: Built) -> None:
 def test_a_decision_that_arrives_late_stands_in_the_mart_though_its_bar_lies_before_the_window(lit: Built) -> None:
     change(
         lit,
-        "INSERT INTO trading.decisions (decision_id, ts, evaluated_at, venue, symbol, side, gates) VALUES"
-        " ('late', '2021-12-31 23:00+00', '2022-03-01 04:00+00', 'binance_spot', 'BTCUSDT', 'HOLD',"
-        ' \'[{"gate": "fresh", "passed": false}]\')',
+        "INSERT INTO trading.decisions SELECT (jsonb_populate_record(one, jsonb_build_object('decision_id', %s::text,"
+        " 'ts', '2021-12-31 23:00+00', 'evaluated_at', '2022-03-01 04:00+00'))).*"
+        " FROM trading.decisions AS one WHERE decision_id = %s",
+        LATE,
+        D2,
     )
     lit.build(at(31 * 24), select=["fct_decisions"])
-    assert {row["decision_id"] for row in lit.rows("marts.fct_decisions")} == {"d1", "d2", "late"}
+    assert {row["decision_id"] for row in lit.rows("marts.fct_decisions")} == {D1, D2, LATE}
 
 
 def test_a_day_whose_parity_is_measured_again_is_not_left_as_it_was(lit: Built) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from tests.store.trading.rows import hold
 from tests.transforms.hand_made import (
     BARS,
     HOUR,
@@ -210,8 +211,9 @@ class Market:
             }
             for tf in ("1h", "funding"):
                 insert(conn, "market.quarantine", of((*KEY[:2], tf), open_time=at(n), **refused))
-            decision = {"decision_id": f"d{until}", "side": "HOLD", "gates": '[{"gate": "a", "passed": false}]'}
-            insert(conn, "trading.decisions", {"venue": KEY[0], "symbol": KEY[1], "ts": at(n), **decision})
+            gates = '[{"gate": "a", "passed": false}]'
+            names = {"decision_id": f"{until:024x}", "evaluated_at": at(1000), "gates": gates}
+            insert(conn, "trading.decisions", hold(venue=KEY[0], symbol=KEY[1], ts=at(n), **names))
             conn.execute("UPDATE ops.parity_results SET mismatches = mismatches + 1")
             measured = {"day": at(n).date(), "table_name": f"zones {until}", "rows_live": 9, "rows_batch": 9}
             insert(conn, "ops.parity_results", of(KEY, mismatches=0, **measured))

@@ -16,7 +16,22 @@ from typing import Annotated
 import typer
 
 from contracts.errors import TidemarkError
-from tidemark.cli import backfill, bench, bots, console, data, db, demo, doctor, params, report, research, sim, status
+from tidemark.cli import (
+    audit,
+    backfill,
+    bench,
+    bots,
+    console,
+    data,
+    db,
+    demo,
+    doctor,
+    params,
+    report,
+    research,
+    sim,
+    status,
+)
 from tidemark.logs import configure_logs, trace
 from tidemark.settings import CONFIG_VARIABLE, SettingsError, load_settings
 
@@ -36,6 +51,7 @@ app.add_typer(db.app, name="db")
 app.add_typer(data.app, name="data")
 app.add_typer(bots.app, name="bots")
 app.add_typer(params.app, name="params")
+app.add_typer(audit.app, name="audit")
 app.command()(sim.sim)
 app.command()(backfill.backfill)
 app.command()(status.status)
