@@ -139,7 +139,7 @@ def shown_of(result: BacktestResult, warnings: list[Mapping[str, Any]], null: Nu
     return {
         "equity": dg.MetadataValue.md(curve),
         "findings": findings(warnings),
-        "null market": dg.MetadataValue.text(_place(null)),
+        "null market": dg.MetadataValue.text("not looked for" if null is None else null.verdict),
         **{name: number(metrics[name]) for name in _SHOWN},
         "from": dg.MetadataValue.text(result.start.isoformat()),
         "to": dg.MetadataValue.text(result.until.isoformat()),
@@ -170,12 +170,3 @@ def number(value: float | None) -> dg.MetadataValue[Any]:
     if value is None:
         return dg.MetadataValue.null()
     return dg.MetadataValue.int(value) if isinstance(value, int) else dg.MetadataValue.float(value)
-
-
-def _place(null: NullPlace | None) -> str:
-    if null is None:
-        return "not looked for"
-    return (
-        f"{'passed' if null.passed else 'not passed'}: {null.as_good} of {len(null.surrogates)} markets with nothing "
-        f"to win did as well in {null.statistic}, so luck does with a chance of {null.chance:.1%}"
-    )

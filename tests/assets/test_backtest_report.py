@@ -74,8 +74,8 @@ def test_the_graph_shows_the_page_the_curve_and_what_speaks_against_it(desk: Des
     assert shown["trades"] == run.metrics["trades"] > 1
     assert shown["open"] == (desk.folder / run.run_id / "report.html").as_uri()
     assert shown["open"].startswith("file:///")
-    assert shown["null market"].startswith("not passed: ")
-    assert "of 3 markets with nothing to win" in shown["null market"]
+    assert shown["null market"].startswith("The null-market gate is not passed: ")
+    assert "of 3 surrogate markets, in which there is nothing to win" in shown["null market"]
     assert shown["findings"].startswith("- **severe** The null-market gate is not passed")
     assert shown["series"] == f"- {QUARTERS}\n- {KEY}"
     assert version(result) == run.fingerprint

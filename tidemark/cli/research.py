@@ -64,7 +64,7 @@ def backtest(
     ] = 100,
     processes: Processes = _CORES,
 ) -> None:
-    """Trade the stored signals of some symbols with one capital, and write a report.
+    """Trade the signals of stored candles with one capital, and write a report.
 
     Everything that speaks against the result is looked for: luck among surrogate markets, few trades, what no bar
     could tell. The same command on the same candles gives the same fingerprint.
