@@ -2,10 +2,11 @@
 
 Nobody gets more than its process needs: batch writes market, analysis and research; the stream candles, holes, refused
 rows, decisions and their outbox; the router alone orders, fills, positions and states of trading, in its own books and
-in those of paper; API and analysts read. No one but the owner may delete candles, change revisions or results, or alter
-anything; of a version of parameters batch moves the state alone, of an intent the router. The audit log has no writer:
-it grows through `append_audit`, which the router may call. The schemas of dbt are batch's to fill: what
-it makes there is its own, and no grant made by it is touched here.
+in those of paper. The API reads; analysts read, too, but not the books, of which marts show what is theirs to see. No
+one but the owner may delete candles, change revisions or results, or alter anything; of a version of parameters batch
+moves the state alone, of an intent the router. The audit log has no writer: it grows through `append_audit`, which the
+router may call. The schemas of dbt are batch's to fill: what it makes there is its own, and no grant made by it is
+touched here.
 Roles belong to the whole server, grants to one database: `create_roles` runs once a server, `apply_grants` in every
 database. A table that a later migration adds is added here in the same commit; a test tries every role on everything.
 
@@ -217,7 +218,6 @@ GRANTS: Final[dict[str, dict[str, frozenset[str]]]] = {
         "research.walk_forwards": _READ,
         "research.walk_forward_folds": _READ,
         "research.param_sets": _READ,
-        **_READ_BOOKS,
     },
 }
 

@@ -8,7 +8,7 @@ from psycopg import sql
 
 from store.connections import connect
 from store.errors import DatabaseRefused, FrameRejected
-from store.roles import ANALYST, OWNER, ROUTER
+from store.roles import API, OWNER, ROUTER
 from store.trading import SCHEMAS, Schema
 from store.trading.audit import GENESIS, Broken, Head, append, head, row_hash, verify
 from tests.databases import Database
@@ -241,12 +241,11 @@ def test_a_payload_that_is_no_json_and_an_actor_without_a_name_are_refused(route
     assert head(router) is None
 
 
-def test_an_analyst_may_prove_the_log_and_not_write_it(database: Database, router: psycopg.Connection) -> None:
+def test_who_reads_may_prove_the_log_and_not_write_it(database: Database, router: psycopg.Connection) -> None:
     last = fill(router)
-    with connect(database.dsn(ANALYST)) as analyst:
-        assert verify(analyst, exported=last) is None
-        analyst.execute("SET default_transaction_read_only = off")
+    with connect(database.dsn(API)) as reader:
+        assert verify(reader, exported=last) is None
         with pytest.raises(DatabaseRefused, match="permission denied for function append_audit"):
-            append(analyst, "tried", actor="eve", payload={})
+            append(reader, "tried", actor="eve", payload={})
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            analyst.execute(sql.SQL("INSERT INTO trading.audit_log DEFAULT VALUES"))
+            reader.execute(sql.SQL("INSERT INTO trading.audit_log DEFAULT VALUES"))
